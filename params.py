@@ -1,0 +1,247 @@
+"""Every parameter, its default, its unit and the reason for it. Edit a default here, or override it on the command line:
+
+    python train.py                                   the digits preset as it stands
+    python train.py mnist --model vae --epochs 5      a preset, with two parameters overridden
+"""
+
+import dataclasses
+import difflib
+import math
+
+import tyro
+
+MODELS = ("vae", "dae", "dvae", "classifier")
+NETWORKS = ("conv", "r0", "mlp")
+LIKELIHOODS = ("bernoulli", "gaussian", "gaussian_fixed")
+PIXEL_RANGES = ("unit", "signed")
+BINARIZATIONS = ("none", "threshold", "sample")
+CORRUPTIONS = ("gaussian", "masking", "salt_and_pepper")
+AUGMENTATIONS = ("none", "shift", "shift_flip")
+SCHEDULES = ("constant", "cosine", "staircase")
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+class ParameterError(ValueError):
+    """A parameter cannot be used. The message is a sentence: its name, what was received, what is expected, what to do."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Params:
+    """Parameters of a run; the defaults are the digits preset."""
+
+    # ---- data
+
+    # digits (8x8, ships with scikit-learn), folder:PATH, or a TensorFlow Datasets name: mnist, cifar10, fashion_mnist, ...
+    dataset: str = "digits"
+    # pixels; images are resized to this height and width, 0 keeps the dataset's own
+    image_size: int = 0
+    # unit scales pixels to [0, 1], as Bernoulli needs; signed to [-1, 1]
+    pixel_range: str = "unit"
+    # none leaves images grey, as R0 does; threshold cuts at one half; sample draws each pixel anew each epoch
+    binarize: str = "none"
+    # share of the training images, the first ones, held out for validation; R0's tenth
+    validation_fraction: float = 0.1
+    # GiB of images (one byte a pixel) kept in memory; larger datasets are streamed
+    memory_limit: float = 2.0
+
+    # ---- model
+
+    # vae, dae, dvae (the joint model) or classifier (the CNN that judges outputs)
+    model: str = "dvae"
+    # conv (strided convolutions), r0 (5x5 convolutions and max-pooling, as published) or mlp
+    network: str = "conv"
+    # filters of each convolution of the encoder, mirrored in the decoder; none given: the network's own for the image size
+    channels: tuple[int, ...] = ()
+    # units of each dense layer after them; none given: the network's own for the image size
+    hidden_units: tuple[int, ...] = ()
+    # size of z; 16 is ample for 64 pixels
+    latent_dim: int = 16
+    # bernoulli (images in [0, 1]), gaussian (mean and variance of each pixel learned) or gaussian_fixed (squared error)
+    likelihood: str = "bernoulli"
+    # standard deviation of gaussian_fixed, in pixel values
+    sigma: float = 0.1
+    # beta, the weight of the KL term; 1 makes the loss the negative ELBO
+    kl_weight: float = 1.0
+    # weight of the denoised output's reconstruction in a dvae; R0's 1
+    denoise_weight: float = 1.0
+    # whether a dvae's two encoders are one, as in R0; batch-norm statistics are kept apart
+    share_encoder: bool = True
+    # whether the DAE's gradient runs back into the VAE; off trains in two stages and needs --no-share-encoder
+    propagate: bool = True
+    # weight of R0's class cross-entropy on every pass through the encoder; 0 keeps training unsupervised
+    label_weight: float = 0.0
+    # noise on a dae's input: gaussian:SIGMA, masking:FRACTION or salt_and_pepper:FRACTION
+    corruption: str = "gaussian:0.3"
+    # how a classifier's training images are varied: none, shift (a tenth of the size) or shift_flip (an eighth, and mirrored)
+    augment: str = "none"
+
+    # ---- training
+
+    # passes over the training images
+    epochs: int = 60
+    # images per step; smaller batches learn more per epoch of few images
+    batch_size: int = 64
+    # Adam's step size at the start
+    learning_rate: float = 2e-3
+    # constant, cosine (to zero over all epochs) or staircase (a tenth at each fifth of the epochs, not below 1e-5, as in R0)
+    learning_rate_schedule: str = "cosine"
+    # of the networks' arithmetic: float32, bfloat16, or auto, which takes bfloat16 where the hardware multiplies it
+    precision: str = "auto"
+    # of initial weights, order of images and noise
+    seed: int = 0
+    # folder of the run; empty makes a new one under runs/
+    run_dir: str = ""
+
+
+PRESETS = {
+    "digits": Params(),
+    # 50 latents as in R0
+    "mnist": Params(dataset="mnist", latent_dim=50, epochs=30, batch_size=128, augment="shift"),
+    # 100 latents as in R0; colour photographs want the smaller step
+    "cifar10": Params(dataset="cifar10", latent_dim=100, epochs=20, batch_size=128, learning_rate=1e-3, augment="shift_flip"),
+}
+DEFAULT_PRESET = "digits"
+
+
+def check(params):
+    """Raise ParameterError, in one sentence, at the first parameter that cannot be used."""
+    for field in dataclasses.fields(params):
+        _check_type(field, getattr(params, field.name))
+
+    def require(name, holds, expected, advice=""):
+        if not holds:
+            raise ParameterError(f"{name}: received {getattr(params, name)!r}; expected {expected}{advice and '; ' + advice}.")
+
+    for name, known in {
+        "pixel_range": PIXEL_RANGES,
+        "binarize": BINARIZATIONS,
+        "model": MODELS,
+        "network": NETWORKS,
+        "likelihood": LIKELIHOODS,
+        "augment": AUGMENTATIONS,
+        "learning_rate_schedule": SCHEDULES,
+        "precision": PRECISIONS,
+    }.items():
+        require(name, getattr(params, name) in known, f"one of {', '.join(known)}")
+    for name in ("latent_dim", "epochs", "batch_size"):
+        require(name, getattr(params, name) >= 1, "a whole number of at least 1")
+    for name in ("kl_weight", "denoise_weight", "label_weight"):
+        require(name, 0 <= getattr(params, name) < math.inf, "a number of at least 0")
+    for name in ("sigma", "learning_rate", "memory_limit"):
+        require(name, 0 < getattr(params, name) < math.inf, "a number above 0")
+    for name in ("channels", "hidden_units"):
+        require(name, all(n >= 1 for n in getattr(params, name)), "whole numbers of at least 1, or none for the network's own")
+    require("dataset", params.dataset.strip() not in ("", "folder:"), "digits, folder:PATH or a TensorFlow Datasets name")
+    require("image_size", params.image_size >= 0, "a number of pixels, or 0 for the dataset's own")
+    require("validation_fraction", 0 < params.validation_fraction < 1, "a share between 0 and 1")
+    require("seed", 0 <= params.seed < 2**31, "a whole number from 0 to 2147483647")
+    require("corruption", _is_corruption(params.corruption), "gaussian:SIGMA, masking:FRACTION or salt_and_pepper:FRACTION, above 0")
+
+    if params.model == "classifier":
+        return
+    require(
+        "likelihood",
+        params.likelihood != "bernoulli" or params.pixel_range == "unit",
+        "gaussian or gaussian_fixed with pixel_range signed, whose pixels lie in [-1, 1]",
+        "set pixel_range to unit for bernoulli",
+    )
+    require(
+        "binarize",
+        params.binarize == "none" or params.likelihood == "bernoulli",
+        f"none with likelihood {params.likelihood}",
+        "binary pixels have a bernoulli likelihood",
+    )
+    if params.model == "dvae":
+        require(
+            "propagate",
+            params.propagate or not params.share_encoder,
+            "True with a shared encoder, through which the gradient would run anyway",
+            "add --no-share-encoder for two-stage training",
+        )
+    if params.model == "dae":
+        require("label_weight", params.label_weight == 0, "0 for a dae, which is trained without labels", "choose vae or dvae")
+
+
+def _check_type(field, value):
+    """Refuse a value of another type than the field's; an edited default is not checked by anyone else."""
+    if field.type is bool:
+        valid, expected = isinstance(value, bool), "True or False"
+    elif field.type is int:
+        valid, expected = isinstance(value, int) and not isinstance(value, bool), "a whole number"
+    elif field.type is float:
+        valid, expected = isinstance(value, int | float) and not isinstance(value, bool), "a number"
+    elif field.type is str:
+        valid, expected = isinstance(value, str), "a text"
+    else:
+        valid = isinstance(value, tuple | list) and all(isinstance(n, int) and not isinstance(n, bool) for n in value)
+        expected = "a tuple of whole numbers"
+    if not valid:
+        raise ParameterError(f"{field.name}: received {value!r}; expected {expected}.")
+
+
+def _is_corruption(spec):
+    kind, _, amount = spec.partition(":")
+    try:
+        amount = float(amount)
+    except ValueError:
+        return False
+    return kind in CORRUPTIONS and 0 < amount < math.inf and (kind == "gaussian" or amount <= 1)
+
+
+def preset(name):
+    """Return a preset by its name, or raise ParameterError with the names there are."""
+    if name not in PRESETS:
+        raise ParameterError(f"preset: received {name!r}; expected one of {', '.join(PRESETS)}; any other dataset is chosen with --dataset NAME.")
+    return PRESETS[name]
+
+
+def override(params, **values):
+    """Return params with some values replaced, checked; an unknown name is an error that lists those there are."""
+    names = [field.name for field in dataclasses.fields(params)]
+    for name in values:
+        if name not in names:
+            raise ParameterError(f"{name}: no such parameter; expected one of {', '.join(names)}.")
+    params = dataclasses.replace(params, **values)
+    check(params)
+    return params
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """What `train.py` is asked to do."""
+
+    params: tyro.conf.OmitArgPrefixes[Params]
+    # go on with the run in --run-dir, with its saved parameters
+    resume: tyro.conf.FlagCreatePairsOff[bool] = False
+    # start anew in --run-dir, discarding the run in it
+    overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
+
+
+def parse(arguments):
+    """Read the command line of `train.py`: `[PRESET] [--parameter value ...] [--resume | --overwrite]`.
+
+    Returns:
+        The preset's name or None, the parameters that were given (name -> value), resume, overwrite.
+
+    Raises:
+        ParameterError: an unknown preset or option. A value of the wrong type, and --help, exit from within.
+    """
+    named = bool(arguments) and not arguments[0].startswith("-")
+    name, options = (arguments[0], arguments[1:]) if named else (None, arguments)
+    command, unknown = tyro.cli(
+        Command,
+        prog="train.py [PRESET]",
+        description=f"Train one model. PRESET is one of {', '.join(PRESETS)} (default: {DEFAULT_PRESET}). Defaults below are its own.",
+        default=Command(preset(name or DEFAULT_PRESET)),
+        args=options,
+        return_unknown_args=True,
+    )
+    fields = [field.name for field in dataclasses.fields(Params)]
+    if unknown:
+        flags = ["--" + f.replace("_", "-") for f in (*fields, "resume", "overwrite")]
+        near = difflib.get_close_matches(unknown[0], flags, 1)
+        hint = f"did you mean {near[0]}? Expected" if near else "expected"
+        raise ParameterError(f"{unknown[0]}: no such option; {hint} a PRESET first, then {', '.join(flags)}.")
+    words = {word.partition("=")[0].removeprefix("--").replace("-", "_") for word in options if word.startswith("--")}
+    given = {f: getattr(command.params, f) for f in fields if f in words or f"no_{f}" in words}
+    return name, given, command.resume, command.overwrite

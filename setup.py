@@ -1,0 +1,34 @@
+"""Packaging of tfdvae: `pip install -e ".[test]"`."""
+
+import pathlib
+import re
+
+from setuptools import find_packages, setup
+
+root = pathlib.Path(__file__).parent
+
+setup(
+    name="tfdvae",
+    version=re.search(r'__version__ = "(.+)"', (root / "tfdvae" / "__init__.py").read_text()).group(1),
+    description="Denoising variational autoencoders in Keras, and an honest comparison with variational autoencoders",
+    long_description=(root / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    packages=find_packages(include=["tfdvae", "tfdvae.*"]),
+    py_modules=["params", "train", "evaluate"],
+    python_requires=">=3.10,<3.14",
+    install_requires=[
+        "tensorflow>=2.20,<3",
+        "keras>=3.10,<4",
+        "tensorflow-datasets>=4.9.8",
+        "importlib_resources",  # tensorflow-datasets imports it without declaring it
+        "tensorboard",  # tensorflow 2.21 no longer brings it
+        "numpy>=1.26",
+        "matplotlib>=3.8",
+        "pillow>=10",
+        "safetensors>=0.4",
+        "scikit-learn>=1.3",
+        "tyro>=1.0",
+    ],
+    extras_require={"test": ["pytest>=8"], "dev": ["pytest>=8", "ruff"]},
+)

@@ -1,0 +1,21 @@
+"""Denoising variational autoencoders in Keras: train them, and say honestly what the denoising criterion buys.
+
+TensorFlow is imported by the modules that need it, not here.
+"""
+
+__version__ = "0.1.0"
+
+
+def load(run_dir, weights="best"):
+    """Return the trained model of a run folder, with `encode`, `decode`, `reconstruct` and `sample` (see `tfdvae.models`).
+
+    Args:
+        run_dir: folder that `train.py` wrote.
+        weights: "best", the epoch with the lowest validation loss, or "last".
+
+    Raises:
+        InputError: the folder is missing, incomplete or damaged.
+    """
+    from .training import load_model
+
+    return load_model(run_dir, weights)

@@ -1,0 +1,357 @@
+"""Named datasets to train / validation / test `tf.data` pipelines of float32 images.
+
+    digits        the 1,797 8x8 handwritten digits that scikit-learn ships; no download
+    folder:PATH   the user's own images: one folder per class, or all in one folder without classes
+    anything else an image dataset of TensorFlow Datasets, by its name: mnist, cifar10, fashion_mnist, svhn_cropped, ...
+
+The validation set is the first part of the training set. Where a dataset has no test split, a fixed tenth of it, drawn with a seed of its
+own, is the test set. Images stay uint8 in memory, or are streamed where they would take more than a stated limit; either way a batch is
+converted to float when it is asked for.
+"""
+
+import dataclasses
+import difflib
+import hashlib
+import math
+import os
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image, ImageOps
+
+from .errors import InputError
+
+SPLIT_SEED = 1797  # of the test set where a dataset brings none: the same for every run
+BINARIZE_SEED = 784  # of validation and test images under binarize="sample"
+SHUFFLE_BUFFER = 10_000  # encoded images, when streaming
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
+TRAIN, VALIDATION, TEST = 0, 1, 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Images as stored, in a fixed order.
+
+    Either `images` (n, H, W, C) uint8 and `labels` (n,) or None lie in memory, or `stream()` yields them one at a time, as something
+    small that `decode` turns into an image and a label.
+    """
+
+    n: int
+    image_shape: tuple[int, int, int]
+    class_names: tuple[str, ...] = ()
+    images: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    stream: Callable[[], tf.data.Dataset] | None = None
+    decode: Callable | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """The three parts of a dataset, as pipelines of batches: images (B, H, W, C) float32, with labels (B,) int64 where there are classes."""
+
+    name: str
+    image_shape: tuple[int, int, int]
+    class_names: tuple[str, ...]  # empty without classes
+    sizes: tuple[int, int, int]  # images in train, validation, test
+    note: str  # what a reader of its numbers must know, or ""
+    in_memory: bool
+    parts: tuple
+    convert: Callable
+
+    @property
+    def num_classes(self):
+        return len(self.class_names)
+
+    def steps_per_epoch(self, batch_size):
+        return math.ceil(self.sizes[TRAIN] / batch_size)
+
+    def train(self, batch_size, seed=0, first_epoch=0):
+        """Return an endless pipeline over the training set; give `fit` this dataset's `steps_per_epoch`.
+
+        The order of images in an epoch depends on the seed and the number of the epoch alone, whichever epoch comes first.
+        """
+
+        def epoch_batches(epoch):
+            batches = self.parts[TRAIN].batches(batch_size, shuffle_seed=(seed, epoch))
+            return batches.enumerate().map(lambda i, batch: self.convert(batch, tf.stack([seed + epoch * 1_000_003, i])))
+
+        epochs = tf.data.Dataset.counter(first_epoch)
+        return epochs.flat_map(epoch_batches).prefetch(tf.data.AUTOTUNE)
+
+    def validation(self, batch_size):
+        """Return a pipeline over the validation set, in order."""
+        return self.in_order(VALIDATION, batch_size)
+
+    def test(self, batch_size):
+        """Return a pipeline over the test set, in order."""
+        return self.in_order(TEST, batch_size)
+
+    def in_order(self, part, batch_size):
+        batches = self.parts[part].batches(batch_size).enumerate()
+        return batches.map(lambda i, batch: self.convert(batch, tf.stack([BINARIZE_SEED, i]))).prefetch(tf.data.AUTOTUNE)
+
+
+def load_dataset(name, *, validation_fraction=0.1, image_size=0, pixel_range="unit", binarize="none", memory_limit=2.0):
+    """Return the named `Dataset`.
+
+    Args:
+        name: "digits", "folder:PATH" or a name in TensorFlow Datasets.
+        validation_fraction: share of the training set, from its beginning, that is held out.
+        image_size: height and width that images are resized to; 0 keeps the dataset's own.
+        pixel_range: "unit" scales pixels to [0, 1], "signed" to [-1, 1].
+        binarize: "none"; "threshold" at one half; "sample" draws each pixel as 1 with probability its grey value, anew each epoch.
+        memory_limit: GiB of uint8 images that may be held in memory; larger datasets are streamed.
+
+    Raises:
+        InputError: the dataset is unknown, cannot be had, or holds no images.
+    """
+    limit = memory_limit * 2**30
+    test = None
+    if name == "digits":
+        train = _digits(image_size)
+    elif name.startswith("folder:"):
+        train = _folder(name, image_size, limit)
+    else:
+        train, test = _tfds(name, image_size, limit)
+
+    part = np.full(train.n, TRAIN, np.uint8)
+    note = ""
+    if test is None:
+        held = np.random.default_rng(SPLIT_SEED).permutation(train.n)[: max(1, round(0.1 * train.n))]
+        part[held] = TEST
+        note = f"{name} has no test split: a fixed tenth ({len(held)} images) is the test set"
+    remaining = np.flatnonzero(part == TRAIN)
+    part[remaining[: math.floor(len(remaining) * validation_fraction)]] = VALIDATION
+
+    parts = [Part(train, part == which) for which in (TRAIN, VALIDATION)]
+    parts.append(Part(train, part == TEST) if test is None else Part(test, np.ones(test.n, bool)))
+    sizes = tuple(p.n for p in parts)
+    if min(sizes) < 1:
+        raise InputError(
+            f"dataset {name} has too few images: expected at least one each for training, validation and test, "
+            f"received {sizes[0]}, {sizes[1]} and {sizes[2]}; add images or raise validation_fraction."
+        )
+
+    def convert(batch, seed):
+        images, *labels = batch
+        images = tf.cast(images, tf.float32) / 255.0
+        if binarize == "threshold":
+            images = tf.cast(images > 0.5, tf.float32)
+        elif binarize == "sample":
+            images = tf.cast(tf.random.stateless_uniform(tf.shape(images), seed) < images, tf.float32)
+        if pixel_range == "signed":
+            images = 2.0 * images - 1.0
+        return (images, *labels) if labels else images
+
+    return Dataset(name, train.image_shape, train.class_names, sizes, note, train.images is not None, tuple(parts), convert)
+
+
+class Part:
+    """Those images of a source for which `member` (n,) is true."""
+
+    def __init__(self, source, member):
+        self.n = int(member.sum())
+        self.source = source
+        self.member = member
+        if source.images is not None:
+            arrays = (source.images[member], *(() if source.labels is None else (source.labels[member],)))
+            with tf.device("CPU:0"):
+                self.arrays = tuple(tf.constant(array) for array in arrays)
+
+    def batches(self, batch_size, shuffle_seed=None):
+        """Return batches of (uint8 images, labels) or (uint8 images,), in order or shuffled by a (seed, epoch) pair."""
+        if self.source.images is None:
+            return self.streamed(batch_size, shuffle_seed)
+
+        def gather(first):
+            index = tf.range(first, tf.minimum(first + batch_size, self.n))
+            if shuffle_seed is not None:
+                seed = tf.cast(tf.stack(shuffle_seed), tf.int32)
+                index = tf.random.experimental.index_shuffle(tf.cast(index, tf.int32), seed, max_index=self.n - 1)
+            return tuple(tf.gather(array, index) for array in self.arrays)
+
+        return tf.data.Dataset.range(0, self.n, batch_size).map(gather, num_parallel_calls=tf.data.AUTOTUNE)
+
+    def streamed(self, batch_size, shuffle_seed):
+        member = tf.constant(self.member)
+        examples = self.source.stream().enumerate().filter(lambda i, _: member[i]).map(lambda _, example: example)
+        if shuffle_seed is not None:
+            seed, epoch = shuffle_seed
+            examples = examples.shuffle(SHUFFLE_BUFFER, seed=seed + 1_000_003 * (epoch + 1), reshuffle_each_iteration=False)
+        images = examples.map(self.source.decode, num_parallel_calls=tf.data.AUTOTUNE)
+        return images.batch(batch_size)
+
+
+def _digits(image_size):
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    images = np.round(digits.images * (255 / 16)).astype(np.uint8)[..., None]  # 17 grey levels
+    if image_size:
+        images = _resize(images, image_size).numpy()
+    return Source(len(images), images.shape[1:], tuple("0123456789"), images, digits.target.astype(np.int64))
+
+
+def _resize(images, image_size):
+    """Resize (..., H, W, C) images to a square, as uint8."""
+    resized = tf.image.resize(images, (image_size, image_size), antialias=True)
+    return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
+
+
+def _tfds(name, image_size, limit):
+    """Return the training and the test source of a TensorFlow Datasets name; the test source is None where it brings none."""
+    import tensorflow_datasets as tfds
+
+    data_dir = os.environ.get("TFDS_DATA_DIR", tfds.core.constants.DATA_DIR)
+    try:
+        builder = tfds.builder(name)
+    except tfds.core.DatasetNotFoundError:
+        known = tfds.list_builders()
+        near = difflib.get_close_matches(name, known, 5) or ["mnist", "fashion_mnist", "cifar10", "svhn_cropped"]
+        raise InputError(
+            f"dataset: received {name!r}; expected digits, folder:PATH or one of the {len(known)} names in TensorFlow Datasets, such as "
+            f"{', '.join(near)}."
+        ) from None
+    except Exception as error:  # a version or configuration that does not exist
+        raise InputError(f"dataset: received {name!r}, which TensorFlow Datasets cannot open: {_first_line(error)}.") from None
+
+    image_key, label_key = _image_and_label(name, builder.info.features, tfds)
+    try:
+        builder.download_and_prepare()
+    except Exception as error:
+        raise InputError(
+            f"dataset {name} is neither in {data_dir} nor could it be downloaded ({_first_line(error)}); connect to the network once, or place its "
+            f"files by hand in {os.path.join(data_dir, 'downloads', 'manual')} (TFDS_DATA_DIR says where to look), or use --dataset digits, "
+            "which needs nothing."
+        ) from None
+
+    height, width, channels = builder.info.features[image_key].shape
+    if image_size:
+        height = width = image_size
+    if None in (height, width):
+        raise InputError(f"dataset {name} has images of different sizes: expected image_size to be set, received 0; try --image-size 64.")
+    if channels not in (1, 3):
+        raise InputError(f"dataset {name} has {channels} channels: expected images of 1 or 3 channels; choose another dataset.")
+    if "train" not in builder.info.splits:
+        raise InputError(f"dataset {name} has the splits {', '.join(builder.info.splits)}: expected one named train; choose another dataset.")
+    image_shape = (height, width, channels)
+    class_names = tuple(builder.info.features[label_key].names) if label_key else ()
+
+    def decode(example):
+        image = builder.info.features[image_key].decode_example(example[image_key])
+        image = _resize(image, image_size) if image_size else image
+        return (image, example[label_key]) if label_key else (image,)
+
+    def source(split):
+        def stream():
+            read = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
+            examples = builder.as_dataset(split=split, decoders={image_key: tfds.decode.SkipDecoding()}, read_config=read)
+            return examples.map(lambda e: {key: e[key] for key in (image_key, label_key) if key})
+
+        n = builder.info.splits[split].num_examples
+        if n * math.prod(image_shape) > limit:
+            return Source(n, image_shape, class_names, stream=stream, decode=decode)
+        images, labels = np.empty((n, *image_shape), np.uint8), np.empty(n, np.int64)
+        batches = stream().map(decode, num_parallel_calls=tf.data.AUTOTUNE).batch(1000)
+        start = 0
+        try:
+            for image, *label in batches.as_numpy_iterator():
+                images[start : start + len(image)] = image
+                if label:
+                    labels[start : start + len(image)] = label[0]
+                start += len(image)
+        except tf.errors.OpError as error:
+            raise InputError(f"dataset {name} in {data_dir} cannot be read ({_first_line(error)}); delete its folder and prepare it again.") from None
+        return Source(n, image_shape, class_names, images, labels if label_key else None)
+
+    return source("train"), source("test") if "test" in builder.info.splits else None
+
+
+def _image_and_label(name, features, tfds):
+    """Return the keys of the one image and of the class label (or None) among a dataset's features."""
+    items = dict(features.items()) if hasattr(features, "items") else {}
+    images = [k for k, v in items.items() if isinstance(v, tfds.features.Image)]
+    labels = [k for k, v in items.items() if isinstance(v, tfds.features.ClassLabel)]
+    if len(images) != 1:
+        raise InputError(
+            f"dataset {name} is not an image-classification dataset: expected one image feature, received {', '.join(items) or 'none'}; "
+            "choose another, such as mnist or cifar10."
+        )
+    return images[0], labels[0] if len(labels) == 1 else None
+
+
+def _folder(name, image_size, limit):
+    """Return the source of a folder of images; every file is opened once, so that a broken one is found before any training."""
+    root = pathlib.Path(name.removeprefix("folder:")).expanduser()
+    if not root.is_dir():
+        raise InputError(f"dataset: received {name}, expected a folder of images after folder:, but {root} is not a folder; check the path.")
+
+    def images_in(folder, pattern):
+        return sorted(p for p in folder.glob(pattern) if p.suffix.lower() in SUFFIXES and p.is_file())
+
+    loose = images_in(root, "*")
+    classes = {d.name: images_in(d, "**/*") for d in sorted(root.iterdir()) if d.is_dir()}
+    classes = {k: v for k, v in classes.items() if v}
+    if not loose and not classes:
+        raise InputError(f"dataset {name} has no images: expected {', '.join(sorted(SUFFIXES))} files in it or in one folder per class; add some.")
+    if loose and classes:
+        raise InputError(
+            f"dataset {name} has {len(loose)} images beside the folders {', '.join(list(classes)[:5])}: expected one folder per class or "
+            "images alone; move them into one or the other."
+        )
+    paths = loose or [p for group in classes.values() for p in group]
+    labels = np.repeat(np.arange(len(classes)), [len(v) for v in classes.values()]) if classes else None
+
+    sizes, grey = set(), True
+    for path in paths:
+        with _opened(path) as image:
+            sizes.add((image_size, image_size) if image_size else ImageOps.exif_transpose(image).size)
+            grey &= image.mode in ("1", "L", "I;16")
+    if len(sizes) > 1:
+        raise InputError(f"dataset {name} has images of {len(sizes)} sizes: expected image_size to be set, received 0; try --image-size 64.")
+    ((width, height),) = sizes
+    image_shape = (height, width, 1 if grey else 3)
+
+    def read(path):
+        with _opened(path) as image:
+            image = ImageOps.exif_transpose(image).convert("L" if grey else "RGB").resize((width, height), Image.Resampling.LANCZOS)
+            return np.asarray(image, np.uint8).reshape(image_shape)
+
+    common = {"n": len(paths), "image_shape": image_shape, "class_names": tuple(classes)}
+    if len(paths) * math.prod(image_shape) <= limit:
+        return Source(images=np.stack([read(p) for p in paths]), labels=labels, **common)
+
+    def stream():
+        names = tf.data.Dataset.from_tensor_slices([str(p) for p in paths])
+        return names if labels is None else tf.data.Dataset.zip(names, tf.data.Dataset.from_tensor_slices(labels))
+
+    def decode(path, *label):
+        image = tf.numpy_function(lambda p: read(pathlib.Path(os.fsdecode(p))), [path], tf.uint8)
+        return (tf.ensure_shape(image, image_shape), *label)
+
+    return Source(stream=stream, decode=decode, **common)
+
+
+def _opened(path):
+    """Open an image and decode all of it, or say which file is broken."""
+    try:
+        image = Image.open(path)
+        image.load()
+        return image
+    except Exception as error:  # Pillow raises many kinds for a broken file
+        raise InputError(f"image {path} cannot be read ({_first_line(error)}); repair or remove it.") from None
+
+
+def _first_line(error):
+    text = str(error).strip().splitlines() or [type(error).__name__]
+    return text[0][:200].rstrip(".")
+
+
+def fingerprint(dataset):
+    """Return a SHA-256 over the test images as pipelines deliver them: two runs with the same one were tested on the same images."""
+    digest = hashlib.sha256()
+    for batch in dataset.test(500).as_numpy_iterator():
+        digest.update((batch[0] if dataset.num_classes else batch).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,75 @@
+"""A trained model and test images to numbers, one per image, and to arrays of images."""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from .models.base import TEST_SEED
+
+BATCH = 500  # images; part of the definition of the numbers, since the latent noise is drawn per batch
+GRID = 64  # the first test images, shown in every grid
+
+
+def evaluate_model(model, batches, classifier=None):
+    """Return every term of the objective, and the classes that a classifier sees, image by image.
+
+    The latent noise comes from a fixed seed, so the same weights give the same numbers. The output that the classifier judges is the
+    mean image decoded from the very sample of z that the terms were computed with, as in R0.
+
+    Args:
+        model: of `tfdvae.models`; a classifier gives its loss and error.
+        batches: pipeline of images, or of images and labels, in batches of `BATCH`.
+        classifier: a trained `Classifier`, or None.
+
+    Returns:
+        dict of (n,) arrays: the terms in nats per image; "label" the true class and "class_of_original", "class_of_output" the classes
+        seen, where there are labels and a classifier.
+    """
+
+    @tf.function(reduce_retracing=True)
+    def terms_of(images, labels, seed):
+        terms = model.loss_terms(images, labels, seed=seed)
+        if classifier is not None:
+            terms["class_of_original"] = classifier.classify(images)
+            terms["class_of_output"] = classifier.classify(model.reconstruct(images, seed=seed))
+        return terms
+
+    collected = []
+    for index, batch in enumerate(batches):
+        images, labels = batch if isinstance(batch, tuple) else (batch, None)
+        values = terms_of(images, labels, tf.constant([TEST_SEED, index]))
+        if labels is not None:
+            values["true_class"] = labels
+        collected.append({k: v.numpy() for k, v in values.items()})
+    return {k: np.concatenate([c[k] for c in collected]) for k in collected[0]}
+
+
+def summarize(per_image):
+    """Return mean and standard error of each term, and the classifier's error as a fraction, from per-image values.
+
+    Returns:
+        dict of name -> {"mean", "standard_error"}, and "n".
+    """
+    columns = {k: v for k, v in per_image.items() if "class" not in k}
+    for name in ("original", "output"):
+        if f"class_of_{name}" in per_image:
+            columns[f"error_of_{name}"] = per_image[f"class_of_{name}"] != per_image["true_class"]
+    n = len(next(iter(per_image.values())))
+    summary = {}
+    for name, values in columns.items():
+        values = values.astype(np.float64)
+        spread = values.std(ddof=1) / math.sqrt(n) if n > 1 else math.nan
+        summary[name] = {"mean": float(values.mean()), "standard_error": float(spread)}
+    return {"n": n, **summary}
+
+
+def reconstruction_grid(model, batches):
+    """Return the first `GRID` images of a pipeline and a model's outputs for them, as (n, H, W, C) arrays."""
+    images = []
+    for batch in batches:
+        images.append((batch[0] if isinstance(batch, tuple) else batch).numpy())
+        if sum(map(len, images)) >= GRID:
+            break
+    images = np.concatenate(images)[:GRID]
+    return images, model.reconstruct(tf.constant(images), seed=[TEST_SEED, 0]).numpy()

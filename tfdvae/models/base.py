@@ -1,0 +1,88 @@
+"""The one training step and the one test step, for any model that states its objective as named terms."""
+
+import keras
+import tensorflow as tf
+
+TEST_SEED = 20160  # validation and evaluation draw from this seed, never from training's generators
+
+
+class Model(keras.Model):
+    """A Keras model whose objective is stated once, in `loss_terms`.
+
+    `train_step` and `test_step` read the same terms and track each as a mean over images, so that a short last batch weighs what it
+    holds. A subclass lists `term_names`, the key "loss" among them, before `__init__` runs.
+
+    Args:
+        seed: seed of the randomness of training. Validation draws from a fixed seed of its own.
+    """
+
+    term_names = ("loss",)
+    config_names = ()  # constructor arguments kept as attributes of the same name, for `get_config`
+
+    def __init__(self, seed=0, **kwargs):
+        super().__init__(**kwargs)
+        self.seed = seed
+        self.noise = keras.random.SeedGenerator(seed, name="noise")
+        self.means = [keras.metrics.Mean(name=name) for name in self.term_names]
+        self.test_batches = tf.Variable(0, trainable=False)  # not a weight: no Keras variable
+
+    def loss_terms(self, images, labels=None, training=False, seed=None):
+        """Return the objective's terms, one value per image.
+
+        Args:
+            images: (B, H, W, C), float32.
+            labels: (B,) integers, or None where there are none.
+            training: whether batch statistics are used and updated.
+            seed: pair of integers for the random draws; None draws from training's generator.
+
+        Returns:
+            dict of (B,) float32 tensors, nats per image; "loss" is the one that is minimised.
+        """
+        raise NotImplementedError
+
+    def draw_seed(self, seed, index):
+        """Return the index-th seed below `seed`, or below the next of training's generator where `seed` is None."""
+        base = tf.cast(self.noise.next(), tf.int32) if seed is None else seed
+        return tf.random.experimental.stateless_fold_in(base, index)
+
+    def train_step(self, data):
+        images, labels = self.unpack(data)
+        with tf.GradientTape() as tape:
+            terms = self.loss_terms(images, labels, training=True)
+            loss = tf.reduce_mean(terms["loss"])
+        weights = self.trainable_variables
+        self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights))
+        return self.track(terms)
+
+    def test_step(self, data):
+        images, labels = self.unpack(data)
+        terms = self.loss_terms(images, labels, seed=[TEST_SEED, self.test_batches])
+        self.test_batches.assign_add(1)
+        return self.track(terms)
+
+    def reset_metrics(self):
+        """Start new means, and validation's random draws from the beginning."""
+        super().reset_metrics()
+        self.test_batches.assign(0)
+
+    def track(self, terms):
+        """Add a batch of terms to the running means, and return the means."""
+        for mean in self.means:
+            mean.update_state(terms[mean.name])
+        return {mean.name: mean.result() for mean in self.means}
+
+    @staticmethod
+    def unpack(data):
+        """Return images and labels (or None) of a batch."""
+        images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
+        if weights is not None:
+            raise ValueError("Expected images, or images and labels. Received sample weights, which no objective here uses.")
+        return tf.cast(images, tf.float32), labels
+
+    def get_config(self):
+        parts = {name: getattr(self, name) for name in self.config_names}
+        return {"name": self.name, "seed": self.seed, **{k: keras.saving.serialize_keras_object(v) for k, v in parts.items()}}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{k: keras.saving.deserialize_keras_object(v) for k, v in config.items()})

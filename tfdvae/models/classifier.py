@@ -1,0 +1,49 @@
+"""The CNN that judges outputs: trained on original images, tested on what a model makes of them."""
+
+import keras
+import tensorflow as tf
+
+from .base import Model
+
+
+@keras.saving.register_keras_serializable("tfdvae")
+class Classifier(Model):
+    """Minimises the softmax cross-entropy of the class.
+
+    Args:
+        network: layer, images -> (B, classes) logits.
+    """
+
+    term_names = ("loss", "error")
+    config_names = ("network",)
+
+    def __init__(self, network, **kwargs):
+        super().__init__(**kwargs)
+        self.network = network
+
+    def build(self, input_shape):
+        self.network.build(input_shape)
+        self.built = True
+
+    def logits(self, images, training=False):
+        return tf.cast(self.network(images, training=training), tf.float32)
+
+    def call(self, images, training=False):
+        """Return class probabilities: (B, classes)."""
+        return tf.nn.softmax(self.logits(images, training))
+
+    def classify(self, images):
+        """Return the most probable class of each image: (B,)."""
+        return tf.argmax(self.logits(images), axis=-1)
+
+    def loss_terms(self, images, labels=None, training=False, seed=None):
+        """Return "loss", nats per image, and "error", 1 where the class is wrong and 0 where it is right."""
+        if labels is None:
+            raise ValueError("Expected images and labels to train or test a classifier. Received images alone.")
+        logits = self.logits(images, training)
+        labels = tf.cast(labels, tf.int64)
+        wrong = tf.not_equal(tf.argmax(logits, axis=-1), labels)
+        return {
+            "loss": tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits),
+            "error": tf.cast(wrong, tf.float32),
+        }

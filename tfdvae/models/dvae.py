@@ -1,0 +1,70 @@
+"""The denoising variational autoencoder: a VAE whose output a denoising autoencoder cleans, both trained jointly (R0)."""
+
+import keras
+import tensorflow as tf
+
+from .vae import VAE
+
+
+@keras.saving.register_keras_serializable("tfdvae")
+class DVAE(VAE):
+    """Minimises kl_weight * KL + reconstruction of the VAE's output + denoise_weight * reconstruction of the DAE's output.
+
+    The VAE's mean output is the DAE's input. The DAE's code is the encoder's hidden vector: no sampling, no KL. "reconstruction" is the
+    DAE's, the final output; "vae_reconstruction" is that of the VAE within.
+
+    Args:
+        denoising_encoder: the DAE's encoder, or None to share the VAE's. A shared encoder has its batch norm built for two passes.
+        denoising_decoder: layer, hidden vector -> the likelihood's parameters.
+        denoise_weight: weight of the DAE's reconstruction.
+        propagate: whether the DAE's gradient runs back into the VAE. If not, training is in two stages at once, which needs a
+            denoising_encoder of its own.
+        kwargs: see `VAE`.
+    """
+
+    config_names = (*VAE.config_names, "denoising_encoder", "denoising_decoder", "denoise_weight", "propagate")
+    reconstructions = ("reconstruction", "vae_reconstruction")
+
+    def __init__(self, *, denoising_decoder, denoising_encoder=None, denoise_weight=1.0, propagate=True, **kwargs):
+        if denoising_encoder is None and not propagate:
+            raise ValueError("Expected a denoising_encoder of its own with propagate=False. Received None, a shared encoder.")
+        super().__init__(**kwargs)
+        self.denoising_encoder, self.denoising_decoder = denoising_encoder, denoising_decoder
+        self.denoise_weight, self.propagate = denoise_weight, propagate
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        if self.denoising_encoder is not None:
+            self.denoising_encoder.build(input_shape)
+        self.denoising_decoder.build(self.encoder.compute_output_shape(input_shape))
+
+    def denoise(self, images, training=False):
+        """Return the DAE's hidden vector and the likelihood's parameters that it decodes to."""
+        if self.denoising_encoder is None:
+            hidden = self.encoder(images, training=training, pass_index=1)
+        else:
+            hidden = self.denoising_encoder(images, training=training)
+        return hidden, self.denoising_decoder(hidden, training=training)
+
+    def decode_vae(self, latents):
+        """Return the mean image of the VAE within, before denoising: (B, H, W, C)."""
+        return super().decode(latents)
+
+    def decode(self, latents):
+        """Return the final mean image of each latent, after denoising: (B, H, W, C)."""
+        _, outputs = self.denoise(self.decode_vae(latents))
+        return self.likelihood.mean(outputs)
+
+    def loss_terms(self, images, labels=None, training=False, seed=None):
+        hidden = self.encoder(images, training=training)
+        mean, log_variance = self.posterior_of(hidden)
+        vae_outputs = self.decoder(self.draw_latent(mean, log_variance, seed), training=training)
+        distorted = self.likelihood.mean(vae_outputs)
+        dae_hidden, outputs = self.denoise(distorted if self.propagate else tf.stop_gradient(distorted), training)
+        terms = {
+            "reconstruction": self.likelihood.negative_log_likelihood(images, outputs),
+            "vae_reconstruction": self.likelihood.negative_log_likelihood(images, vae_outputs),
+            "kl": self.prior.kl(mean, log_variance),
+        }
+        loss = self.kl_weight * terms["kl"] + terms["vae_reconstruction"] + self.denoise_weight * terms["reconstruction"]
+        return self.finish(terms, loss, labels, [hidden, dae_hidden])

@@ -61,7 +61,9 @@ def main(checkpoint, classifier="", output=""):
     if not judge and any(row["model"] != "classifier" for row in rows):
         record = records[0]
         command = ["python", "train.py", record["preset"], "--model", "classifier", "--dataset", record["params"]["dataset"]]
-        print(f"\nFor the classifier's error on the outputs, train one with\n  {shlex.join(command)}\nand add --classifier with its folder.")
+        print(
+            f"\nFor the classifier's error on the outputs, train one with\n  {shlex.join(command)}\nand add --classifier with its folder."
+        )
     return rows
 
 
@@ -85,7 +87,9 @@ def evaluate_run(run, record, model, judge):
     dataset = data.load_dataset(params["dataset"], **{name: params[name] for name in names})
     expected = tuple(record["data"]["image_shape"])
     if dataset.image_shape != expected or list(dataset.class_names) != list(record["data"]["class_names"]):
-        raise InputError(f"checkpoint: {run} was trained on images of {expected}; {params['dataset']} now has {dataset.image_shape}; train again.")
+        raise InputError(
+            f"checkpoint: {run} was trained on images of {expected}; {params['dataset']} now has {dataset.image_shape}; train again."
+        )
     is_classifier = params["model"] == "classifier"
     batches = dataset.test(evaluation.BATCH)
     per_image = evaluation.evaluate_model(model, batches, judge if dataset.num_classes and not is_classifier else None)
@@ -106,7 +110,9 @@ def report(runs, records, rows, grids, output):
 
     table = table_markdown(rows)
     notes = {record["data"]["note"] for record in records} - {""}
-    print(f"\n{table}\nMean ± standard error over {', '.join(sorted({str(row['summary']['n']) for row in rows}))} test images; nats per image.")
+    print(
+        f"\n{table}\nMean ± standard error over {', '.join(sorted({str(row['summary']['n']) for row in rows}))} test images; nats per image."
+    )
     for note in sorted(notes):
         print(f"Note: {note}.")
     if not output:
@@ -118,7 +124,9 @@ def report(runs, records, rows, grids, output):
     models = [(run, record) for run, record in zip(runs, records) if record["params"]["model"] != "classifier"]
     for dataset in sorted({record["params"]["dataset"] for _, record in models}):
         chosen = [(run, record) for run, record in models if record["params"]["dataset"] == dataset]
-        prefix = "" if len({record["params"]["dataset"] for _, record in models}) == 1 else f"{dataset.replace('/', '-').replace(':', '-')}_"
+        prefix = (
+            "" if len({record["params"]["dataset"] for _, record in models}) == 1 else f"{dataset.replace('/', '-').replace(':', '-')}_"
+        )
         labels = name_apart([record for _, record in chosen], [run for run, _ in chosen])
         histories = {label: run.read_history() for label, (run, _) in zip(labels, chosen)}
         for term in ("reconstruction", "kl", "neg_elbo"):

@@ -1,7 +1,7 @@
 """Every parameter, its default, its unit and the reason for it. Edit a default here, or override it on the command line:
 
-    python train.py                                   the digits preset as it stands
-    python train.py mnist --model vae --epochs 5      a preset, with two parameters overridden
+python train.py                                   the digits preset as it stands
+python train.py mnist --model vae --epochs 5      a preset, with two parameters overridden
 """
 
 import dataclasses
@@ -191,7 +191,9 @@ def _is_corruption(spec):
 def preset(name):
     """Return a preset by its name, or raise ParameterError with the names there are."""
     if name not in PRESETS:
-        raise ParameterError(f"preset: received {name!r}; expected one of {', '.join(PRESETS)}; any other dataset is chosen with --dataset NAME.")
+        raise ParameterError(
+            f"preset: received {name!r}; expected one of {', '.join(PRESETS)}; any other dataset is chosen with --dataset NAME."
+        )
     return PRESETS[name]
 
 

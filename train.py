@@ -24,7 +24,9 @@ def main(preset=None, *, resume=False, overwrite=False, **overrides):
     if resume and overwrite:
         raise InputError("overwrite: received together with resume; expected one of them; choose whether to discard the run.")
     if (resume or overwrite) and not params.run_dir:
-        raise InputError(f"run_dir: received none with {'resume' if resume else 'overwrite'}; expected the folder of the run; add --run-dir.")
+        raise InputError(
+            f"run_dir: received none with {'resume' if resume else 'overwrite'}; expected the folder of the run; add --run-dir."
+        )
 
     from tfdvae.runs import Run, new_run
 
@@ -49,10 +51,14 @@ def saved_parameters(run, preset, overrides):
     known = [field.name for field in dataclasses.fields(parameters.Params)]
     saved = {k: tuple(v) if isinstance(v, list) else v for k, v in record["params"].items() if k in known}
     if preset and preset != record["preset"]:
-        raise InputError(f"preset: received {preset}, but {run} was started with {record['preset']}; expected the same, or none with --resume.")
+        raise InputError(
+            f"preset: received {preset}, but {run} was started with {record['preset']}; expected the same, or none with --resume."
+        )
     for name, value in overrides.items():
         if name != "run_dir" and value != saved.get(name):
-            raise InputError(f"{name}: received {value!r}, but {run} was started with {saved.get(name)!r}; expected the same, or none with --resume.")
+            raise InputError(
+                f"{name}: received {value!r}, but {run} was started with {saved.get(name)!r}; expected the same, or none with --resume."
+            )
     params = parameters.Params(**saved)
     parameters.check(params)
     return params
@@ -71,25 +77,28 @@ def train(run, params, preset, resume):
         raise InputError(f"label_weight: received {params.label_weight} with {params.dataset}, which has no classes; expected 0.")
     if params.batch_size > dataset.sizes[data.TRAIN]:
         raise InputError(
-            f"batch_size: received {params.batch_size}; expected at most the {dataset.sizes[data.TRAIN]} training images of {params.dataset}."
+            f"batch_size: received {params.batch_size}; expected at most {dataset.sizes[data.TRAIN]}, the training images of {params.dataset}."
         )
-    resume = resume and run.file(LAST).exists()
+    if resume and not run.file(LAST).exists():
+        print(f"{run} has no finished epoch yet: starting from the beginning.")
+        resume = False
     if resume:
         record = run.read_record()
         precision = record["precision"]
         if tuple(record["data"]["image_shape"]) != tuple(dataset.image_shape):
-            raise InputError(f"dataset: {params.dataset} now has images of {dataset.image_shape}; expected {record['data']['image_shape']}.")
+            raise InputError(
+                f"dataset: {params.dataset} now has images of {dataset.image_shape}; expected {record['data']['image_shape']}."
+            )
     else:
         precision = training.resolve_precision(params.precision)
 
     chosen = {k: v for k, v in dataclasses.asdict(params).items() if k in MODEL_PARAMETERS} | {"precision": precision}
     model = build_model(image_shape=dataset.image_shape, num_classes=dataset.num_classes, **chosen)
     if not resume:
-        run.create()
         described = {"image_shape": dataset.image_shape, "class_names": dataset.class_names, "sizes": dataset.sizes}
         described |= {"note": dataset.note, "test_fingerprint": data.fingerprint(dataset)}
         command = shlex.join(["python", *sys.argv])
-        run.write_record(params=dataclasses.asdict(params), preset=preset, precision=precision, data=described, command=command)
+        run.start(params=dataclasses.asdict(params), preset=preset, precision=precision, data=described, command=command)
 
     shape = "x".join(map(str, dataset.image_shape))
     print(

@@ -42,7 +42,9 @@ def build_model(
     dtype = "mixed_bfloat16" if precision == "bfloat16" else "float32"
     if model == "classifier":
         shift, flip = {"none": (0.0, False), "shift": (0.1, False), "shift_flip": (0.125, True)}[augment]
-        return _built(Classifier(networks.classifier(image_shape, num_classes, shift, flip, dtype), seed=seed, name="classifier"), image_shape)
+        return _built(
+            Classifier(networks.classifier(image_shape, num_classes, shift, flip, dtype), seed=seed, name="classifier"), image_shape
+        )
 
     density = {
         "bernoulli": lambda: likelihoods.Bernoulli(),

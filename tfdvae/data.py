@@ -28,6 +28,7 @@ BINARIZE_SEED = 784  # of validation and test images under binarize="sample"
 SHUFFLE_BUFFER = 10_000  # encoded images, when streaming
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 TRAIN, VALIDATION, TEST = 0, 1, 2
+OFFICIAL_SIZES = {"mnist": (60_000, 10_000), "cifar10": (50_000, 10_000)}  # training, test
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Source:
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """The three parts of a dataset, as pipelines of batches: images (B, H, W, C) float32, with labels (B,) int64 where there are classes."""
+    """Three parts, each a pipeline of batches: images (B, H, W, C) float32, with labels (B,) int64 where there are classes."""
 
     name: str
     image_shape: tuple[int, int, int]
@@ -122,6 +123,9 @@ def load_dataset(name, *, validation_fraction=0.1, image_size=0, pixel_range="un
         held = np.random.default_rng(SPLIT_SEED).permutation(train.n)[: max(1, round(0.1 * train.n))]
         part[held] = TEST
         note = f"{name} has no test split: a fixed tenth ({len(held)} images) is the test set"
+    elif (train.n, test.n) != OFFICIAL_SIZES.get(name, (train.n, test.n)):
+        official = " and ".join(f"{n:,}" for n in OFFICIAL_SIZES[name])
+        note = f"this copy of {name} has {train.n:,} training and {test.n:,} test images, the official one {official}"
     remaining = np.flatnonzero(part == TRAIN)
     part[remaining[: math.floor(len(remaining) * validation_fraction)]] = VALIDATION
 
@@ -204,9 +208,9 @@ def _tfds(name, image_size, limit):
     """Return the training and the test source of a TensorFlow Datasets name; the test source is None where it brings none."""
     import tensorflow_datasets as tfds
 
-    data_dir = os.environ.get("TFDS_DATA_DIR", tfds.core.constants.DATA_DIR)
+    data_dir = os.path.expanduser(os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR)
     try:
-        builder = tfds.builder(name)
+        builder = tfds.builder(name, data_dir=data_dir)
     except tfds.core.DatasetNotFoundError:
         known = tfds.list_builders()
         near = difflib.get_close_matches(name, known, 5) or ["mnist", "fashion_mnist", "cifar10", "svhn_cropped"]
@@ -222,9 +226,9 @@ def _tfds(name, image_size, limit):
         builder.download_and_prepare()
     except Exception as error:
         raise InputError(
-            f"dataset {name} is neither in {data_dir} nor could it be downloaded ({_first_line(error)}); connect to the network once, or place its "
-            f"files by hand in {os.path.join(data_dir, 'downloads', 'manual')} (TFDS_DATA_DIR says where to look), or use --dataset digits, "
-            "which needs nothing."
+            f"dataset {name} is neither in {data_dir} nor could it be downloaded ({_first_line(error)}); connect to the network once, or "
+            f"place its files by hand in {os.path.join(data_dir, 'downloads', 'manual')} (TFDS_DATA_DIR says where to look), or use "
+            "--dataset digits, which needs nothing."
         ) from None
 
     height, width, channels = builder.info.features[image_key].shape
@@ -235,7 +239,9 @@ def _tfds(name, image_size, limit):
     if channels not in (1, 3):
         raise InputError(f"dataset {name} has {channels} channels: expected images of 1 or 3 channels; choose another dataset.")
     if "train" not in builder.info.splits:
-        raise InputError(f"dataset {name} has the splits {', '.join(builder.info.splits)}: expected one named train; choose another dataset.")
+        raise InputError(
+            f"dataset {name} has the splits {', '.join(builder.info.splits)}: expected one named train; choose another dataset."
+        )
     image_shape = (height, width, channels)
     class_names = tuple(builder.info.features[label_key].names) if label_key else ()
 
@@ -263,7 +269,9 @@ def _tfds(name, image_size, limit):
                     labels[start : start + len(image)] = label[0]
                 start += len(image)
         except tf.errors.OpError as error:
-            raise InputError(f"dataset {name} in {data_dir} cannot be read ({_first_line(error)}); delete its folder and prepare it again.") from None
+            raise InputError(
+                f"dataset {name} in {data_dir} cannot be read ({_first_line(error)}); delete its folder and prepare it again."
+            ) from None
         return Source(n, image_shape, class_names, images, labels if label_key else None)
 
     return source("train"), source("test") if "test" in builder.info.splits else None
@@ -286,7 +294,9 @@ def _folder(name, image_size, limit):
     """Return the source of a folder of images; every file is opened once, so that a broken one is found before any training."""
     root = pathlib.Path(name.removeprefix("folder:")).expanduser()
     if not root.is_dir():
-        raise InputError(f"dataset: received {name}, expected a folder of images after folder:, but {root} is not a folder; check the path.")
+        raise InputError(
+            f"dataset: received {name}, expected a folder of images after folder:, but {root} is not a folder; check the path."
+        )
 
     def images_in(folder, pattern):
         return sorted(p for p in folder.glob(pattern) if p.suffix.lower() in SUFFIXES and p.is_file())
@@ -295,7 +305,9 @@ def _folder(name, image_size, limit):
     classes = {d.name: images_in(d, "**/*") for d in sorted(root.iterdir()) if d.is_dir()}
     classes = {k: v for k, v in classes.items() if v}
     if not loose and not classes:
-        raise InputError(f"dataset {name} has no images: expected {', '.join(sorted(SUFFIXES))} files in it or in one folder per class; add some.")
+        raise InputError(
+            f"dataset {name} has no images: expected {', '.join(sorted(SUFFIXES))} files in it or in one folder per class; add some."
+        )
     if loose and classes:
         raise InputError(
             f"dataset {name} has {len(loose)} images beside the folders {', '.join(list(classes)[:5])}: expected one folder per class or "
@@ -310,7 +322,9 @@ def _folder(name, image_size, limit):
             sizes.add((image_size, image_size) if image_size else ImageOps.exif_transpose(image).size)
             grey &= image.mode in ("1", "L", "I;16")
     if len(sizes) > 1:
-        raise InputError(f"dataset {name} has images of {len(sizes)} sizes: expected image_size to be set, received 0; try --image-size 64.")
+        raise InputError(
+            f"dataset {name} has images of {len(sizes)} sizes: expected image_size to be set, received 0; try --image-size 64."
+        )
     ((width, height),) = sizes
     image_shape = (height, width, 1 if grey else 3)
 

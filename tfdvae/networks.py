@@ -61,9 +61,7 @@ def _normalized(layer, passes=1):
 
 def _dense(units, passes, dtype):
     return [
-        part
-        for i, n in enumerate(units)
-        for part in _normalized(layers.Dense(n, use_bias=False, name=f"dense_{i}", dtype=dtype), passes)
+        part for i, n in enumerate(units) for part in _normalized(layers.Dense(n, use_bias=False, name=f"dense_{i}", dtype=dtype), passes)
     ]
 
 

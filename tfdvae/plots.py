@@ -4,8 +4,8 @@ import matplotlib
 
 matplotlib.use("Agg")  # files, not windows: runs on a machine without a screen
 
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
+import matplotlib.pyplot as plt
+import numpy as np
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 TITLES = {
@@ -21,7 +21,7 @@ TITLES = {
 
 def run_curves(history, path):
     """Draw every term of one run over its epochs, training and validation."""
-    terms = [k for k in history[0] if k != "epoch" and not k.startswith("val_") and f"val_{k}" in history[0]]
+    terms = [term for term in TITLES if f"val_{term}" in history[0]]
     columns = min(3, len(terms))
     rows = -(-len(terms) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(4.2 * columns, 3.1 * rows), squeeze=False, layout="constrained")

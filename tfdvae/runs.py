@@ -1,13 +1,13 @@
 """The run folder: its file names, and reading and writing them. Nothing in it can execute: JSON, CSV, safetensors and plain arrays.
 
-    run.json              parameters, versions, git revision, what the data was
-    history.csv           one row an epoch: every term, in training and validation
-    best.safetensors      weights of the epoch with the lowest validation loss
-    last.safetensors      weights, optimizer and random state after the last finished epoch
-    metrics.json          what evaluation found on the test set
-    per_image.npz         the same, image by image
-    tensorboard/          logs for TensorBoard
-    curves.png, reconstructions.png, samples.png, test_grid.png
+run.json              parameters, versions, git revision, what the data was
+history.csv           one row an epoch: every term, in training and validation
+best.safetensors      weights of the epoch with the lowest validation loss
+last.safetensors      weights, optimizer and random state after the last finished epoch
+metrics.json          what evaluation found on the test set
+per_image.npz         the same, image by image
+tensorboard/          logs for TensorBoard
+curves.png, reconstructions.png, samples.png, test_grid.png
 """
 
 import csv
@@ -64,23 +64,25 @@ class Run:
         if not nearest.is_dir():
             raise InputError(f"run_dir: received {self}; expected a folder, but {nearest} is a file; choose another with --run-dir.")
         if not os.access(nearest, os.W_OK | os.X_OK):
-            raise InputError(f"run_dir: received {self}; expected a folder that can be written, but {nearest} is read-only; choose another.")
+            raise InputError(
+                f"run_dir: received {self}; expected a folder that can be written, but {nearest} is read-only; choose another."
+            )
 
-    def create(self):
-        """Make the folder, empty of any run."""
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            for name in (RECORD, HISTORY, BEST, LAST, METRICS, PER_IMAGE, *PICTURES):
-                self.file(name).unlink(missing_ok=True)
-            shutil.rmtree(self.file(TENSORBOARD), ignore_errors=True)
-            write(self.file(RECORD), "{}")
-        except OSError as error:
-            raise InputError(f"run_dir: {self} cannot be written ({error.strerror}); choose another with --run-dir.") from None
+    def clear(self):
+        """Make the folder, empty of any run; other files in it stay."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        for name in (RECORD, HISTORY, BEST, LAST, METRICS, PER_IMAGE, *PICTURES):
+            self.file(name).unlink(missing_ok=True)
+        shutil.rmtree(self.file(TENSORBOARD), ignore_errors=True)
 
     # ---- the record
 
-    def write_record(self, *, params, preset, precision, data, command):
-        """Write what this run is: enough to build its model again and to know where its numbers came from."""
+    def start(self, *, params, preset, precision, data, command):
+        """Make the folder, discard a run in it, and record what this one is: enough to build its model again and to know its origin.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
         import keras
         import tensorflow as tf
 
@@ -96,7 +98,11 @@ class Run:
             "command": command,
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }
-        write(self.file(RECORD), json.dumps(record, indent=2))
+        try:
+            self.clear()
+            write(self.file(RECORD), json.dumps(record, indent=2))
+        except OSError as error:
+            raise InputError(f"run_dir: {self} cannot be written ({error.strerror}); choose another with --run-dir.") from None
 
     def read_record(self):
         """Return the record, or raise InputError where the folder has none that can be read."""

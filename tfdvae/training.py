@@ -148,8 +148,8 @@ def assign(variables, arrays, source):
     for name, variable in variables.items():
         if tuple(variable.shape) != arrays[name].shape:
             raise InputError(
-                f"checkpoint: {source} has {name} of shape {arrays[name].shape}; expected {tuple(variable.shape)}; it belongs to other data "
-                "or another model, so train the run again."
+                f"checkpoint: {source} has {name} of shape {arrays[name].shape}; expected {tuple(variable.shape)}; it belongs to other "
+                "data or another model, so train the run again."
             )
         if not np.all(np.isfinite(arrays[name])):
             raise InputError(f"checkpoint: {source} has values in {name} that are not finite; train the run again.")

@@ -1,0 +1,236 @@
+import os
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from tfdvae import data
+from tfdvae.errors import InputError
+
+
+def collect(pipeline, steps=None):
+    """Return all images, and labels where there are any, of a pipeline."""
+    batches = list(pipeline.take(steps) if steps else pipeline)
+    if isinstance(batches[0], tuple):
+        return tuple(np.concatenate([batch[i] for batch in batches]) for i in range(2))
+    return np.concatenate(batches)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return data.load_dataset("digits")
+
+
+def test_digits_split_into_three_disjoint_parts(digits):
+    from sklearn.datasets import load_digits
+
+    assert digits.image_shape == (8, 8, 1) and digits.num_classes == 10 and digits.sizes == (1456, 161, 180)
+    assert "no test split" in digits.note
+    parts = [collect(digits.train(100), 15), collect(digits.validation(100)), collect(digits.test(100))]
+    assert [len(images) for images, _ in parts] == [1456, 161, 180]
+    together = np.concatenate([images for images, _ in parts]).reshape(1797, 64)
+    original = np.round(load_digits().data * (255 / 16)) / 255
+    np.testing.assert_allclose(np.sort(together, axis=0), np.sort(original, axis=0), atol=1e-6)
+    for images, labels in parts:
+        assert images.dtype == np.float32 and images.min() == 0.0 and images.max() == 1.0
+        assert np.bincount(labels, minlength=10).min() > 5
+
+
+def test_validation_is_the_first_part_of_what_is_not_test(digits):
+    from sklearn.datasets import load_digits
+
+    held = np.random.default_rng(data.SPLIT_SEED).permutation(1797)[:180]
+    training = np.setdiff1d(np.arange(1797), held)
+    np.testing.assert_array_equal(collect(digits.validation(50))[1], load_digits().target[training[:161]])
+    np.testing.assert_array_equal(collect(digits.test(50))[1], load_digits().target[np.sort(held)])
+
+
+def test_order_depends_on_seed_and_epoch_alone(digits):
+    steps = digits.steps_per_epoch(100)
+    assert steps == 15
+    two_epochs = collect(digits.train(100, seed=1), 2 * steps)[1]
+    first, second = two_epochs[:1456], two_epochs[1456:]
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(collect(digits.train(100, seed=1, first_epoch=1), steps)[1], second)
+    assert not np.array_equal(collect(digits.train(100, seed=2), steps)[1], first)
+    np.testing.assert_array_equal(np.sort(first), np.sort(second))
+
+
+def test_signed_pixels_and_binarisation(digits):
+    grey = collect(digits.test(180))[0]
+    np.testing.assert_allclose(collect(data.load_dataset("digits", pixel_range="signed").test(180))[0], 2 * grey - 1, atol=1e-6)
+    np.testing.assert_array_equal(collect(data.load_dataset("digits", binarize="threshold").test(180))[0], grey > 0.5)
+    sampled = data.load_dataset("digits", binarize="sample")
+    first, again = collect(sampled.test(180))[0], collect(sampled.test(180))[0]
+    np.testing.assert_array_equal(first, again)
+    assert set(np.unique(first)) == {0.0, 1.0}
+    variance = (grey * (1 - grey)).sum()
+    assert first.sum() == pytest.approx(float(grey.sum()), abs=4 * float(variance) ** 0.5)
+    epochs = collect(sampled.train(1456), 2)
+    images, labels = epochs[0].reshape(2, 1456, 64), epochs[1].reshape(2, 1456)
+    one, two = (images[i][np.lexsort((*images[i].T, labels[i]))] for i in (0, 1))
+    assert not np.array_equal(one, two)  # drawn anew in the second epoch
+
+
+def test_folder_of_classes(folder_of_classes):
+    pictures = data.load_dataset(f"folder:{folder_of_classes}")
+    assert pictures.image_shape == (9, 7, 3) and pictures.class_names == ("bright", "dark") and pictures.sizes == (33, 3, 4)
+    images, labels = collect(pictures.train(10), 4)
+    np.testing.assert_array_equal(images[:, 0, 0, 0], np.where(labels == 0, 1.0, 0.0))
+
+
+def test_folder_without_classes_is_resized_and_stays_grey(tmp_path):
+    for i, size in enumerate([(10, 12), (20, 20), (7, 30)] * 5):
+        Image.fromarray(np.full(size, 51, np.uint8)).save(tmp_path / f"{i}.png")
+    pictures = data.load_dataset(f"folder:{tmp_path}", image_size=6, validation_fraction=0.2)
+    assert pictures.image_shape == (6, 6, 1) and pictures.num_classes == 0
+    np.testing.assert_allclose(collect(pictures.test(5)), 0.2, atol=1e-6)
+    with pytest.raises(InputError, match="image_size"):
+        data.load_dataset(f"folder:{tmp_path}")
+
+
+def test_streamed_folder_equals_the_one_in_memory(folder_of_classes):
+    whole = data.load_dataset(f"folder:{folder_of_classes}")
+    streamed = data.load_dataset(f"folder:{folder_of_classes}", memory_limit=1e-6)
+    assert whole.in_memory and not streamed.in_memory
+    assert streamed.sizes == whole.sizes and streamed.image_shape == whole.image_shape
+    for one, two in zip(collect(whole.test(3)), collect(streamed.test(3))):
+        np.testing.assert_array_equal(one, two)
+    one, two = (collect(d.train(10, seed=3), 4)[0] for d in (whole, streamed))
+    np.testing.assert_array_equal(*(np.sort(x.reshape(33, -1), axis=0) for x in (one, two)))
+    np.testing.assert_array_equal(collect(streamed.train(10, seed=3), 4)[0], two)
+    epochs = collect(streamed.train(10, seed=3), 8)[0]
+    assert not np.array_equal(epochs[:33], epochs[33:])
+    np.testing.assert_array_equal(collect(streamed.train(10, seed=3, first_epoch=1), 4)[0], epochs[33:])
+
+
+@pytest.mark.parametrize("content", [b"", b"not an image"])
+def test_a_broken_image_is_named(folder_of_classes, content):
+    (folder_of_classes / "dark" / "broken.png").write_bytes(content)
+    with pytest.raises(InputError, match=r"dark/broken\.png cannot be read"):
+        data.load_dataset(f"folder:{folder_of_classes}")
+
+
+def test_a_truncated_image_is_named(folder_of_classes):
+    path = folder_of_classes / "dark" / "3.png"
+    path.write_bytes(path.read_bytes()[:-60])
+    with pytest.raises(InputError, match=r"dark/3\.png cannot be read"):
+        data.load_dataset(f"folder:{folder_of_classes}")
+
+
+def test_folders_that_cannot_be_used(tmp_path, folder_of_classes):
+    with pytest.raises(InputError, match="is not a folder"):
+        data.load_dataset(f"folder:{tmp_path / 'nowhere'}")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="has no images"):
+        data.load_dataset(f"folder:{tmp_path / 'empty'}")
+    Image.fromarray(np.zeros((9, 7, 3), np.uint8)).save(folder_of_classes / "loose.png")
+    with pytest.raises(InputError, match="beside the folders"):
+        data.load_dataset(f"folder:{folder_of_classes}")
+    (tmp_path / "one").mkdir()
+    Image.fromarray(np.zeros((9, 7, 3), np.uint8)).save(tmp_path / "one" / "a.png")
+    with pytest.raises(InputError, match="too few images"):
+        data.load_dataset(f"folder:{tmp_path / 'one'}")
+
+
+def test_an_unknown_name_lists_near_ones():
+    with pytest.raises(InputError, match="'fashion_mnis'; expected digits, folder:PATH .* fashion_mnist"):
+        data.load_dataset("fashion_mnis")
+
+
+def test_a_dataset_that_cannot_be_had_says_where_to_put_it(tmp_path, monkeypatch):
+    import tensorflow_datasets as tfds
+
+    def offline(*_, **__):
+        raise ConnectionError("no network")
+
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", offline)
+    with pytest.raises(InputError) as refused:
+        data.load_dataset("kmnist")
+    for part in ("kmnist", str(tmp_path), os.path.join("downloads", "manual"), "no network", "digits"):
+        assert part in str(refused.value)
+
+
+def test_a_dataset_of_text_is_refused():
+    with pytest.raises(InputError, match="not an image-classification dataset"):
+        data.load_dataset("imdb_reviews")
+
+
+def prepare_tiny_tfds(directory, splits, monkeypatch, shape=(11, 9, 3)):
+    """Write a small image dataset in TensorFlow Datasets' own format and make it known by its name."""
+    import tensorflow_datasets as tfds
+
+    with tfds.core.registered.skip_registration():
+
+        class TinyPictures(tfds.core.GeneratorBasedBuilder):
+            VERSION = tfds.core.Version("1.0.0")
+
+            def _info(self):
+                features = {"image": tfds.features.Image(shape=shape), "label": tfds.features.ClassLabel(num_classes=2)}
+                return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+            def _split_generators(self, dl_manager):
+                return {split: self._generate_examples(n) for split, n in splits.items()}
+
+            def _generate_examples(self, n):
+                for i in range(n):
+                    yield i, {"image": np.full([d or 5 + i % 3 for d in shape], i, np.uint8), "label": i % 2}
+
+    monkeypatch.setattr(tfds, "builder", lambda name, data_dir: TinyPictures(data_dir=directory))
+
+
+def test_a_tfds_dataset_streamed_equals_the_one_in_memory(tmp_path, monkeypatch):
+    prepare_tiny_tfds(tmp_path, {"train": 50, "test": 20}, monkeypatch)
+    whole, streamed = data.load_dataset("tiny"), data.load_dataset("tiny", memory_limit=1e-6)
+    assert whole.sizes == streamed.sizes == (45, 5, 20) and whole.image_shape == (11, 9, 3) and not whole.note
+    assert whole.in_memory and not streamed.in_memory
+    for part in ("validation", "test"):
+        for one, two in zip(collect(getattr(whole, part)(7)), collect(getattr(streamed, part)(7))):
+            np.testing.assert_array_equal(one, two)
+    grey = [np.sort(collect(d.train(7), d.steps_per_epoch(7))[0][:, 0, 0, 0]) for d in (whole, streamed)]
+    np.testing.assert_array_equal(*grey)
+
+
+def test_a_tfds_dataset_without_a_test_split_gets_a_fixed_one(tmp_path, monkeypatch):
+    prepare_tiny_tfds(tmp_path, {"train": 50}, monkeypatch)
+    whole, streamed = data.load_dataset("tiny"), data.load_dataset("tiny", memory_limit=1e-6)
+    assert whole.sizes == (41, 4, 5) and "no test split" in whole.note
+    np.testing.assert_array_equal(collect(whole.test(5))[0], collect(streamed.test(5))[0])
+    everything = np.concatenate([collect(whole.train(41), 1)[0], collect(whole.validation(5))[0], collect(whole.test(5))[0]])
+    np.testing.assert_array_equal(np.sort(everything[:, 0, 0, 0] * 255).round(), np.arange(50))
+
+
+def test_tfds_images_of_different_sizes_want_image_size(tmp_path, monkeypatch):
+    prepare_tiny_tfds(tmp_path, {"train": 30, "test": 9}, monkeypatch, shape=(None, None, 3))
+    with pytest.raises(InputError, match="image_size"):
+        data.load_dataset("tiny")
+    assert data.load_dataset("tiny", image_size=8).image_shape == (8, 8, 3)
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("name, shape, total", [("mnist", (28, 28, 1), 60_000), ("cifar10", (32, 32, 3), None)])
+def test_real_datasets(name, shape, total):
+    real = data.load_dataset(name)
+    assert real.image_shape == shape and real.num_classes == 10
+    assert total is None or sum(real.sizes[:2]) == total
+    assert real.sizes[1] == sum(real.sizes[:2]) // 10
+    images, labels = next(iter(real.train(128)))
+    assert images.shape == (128, *shape) and labels.shape == (128,) and float(tf.reduce_max(images)) == 1.0
+
+
+@pytest.mark.real_data
+def test_mnist_is_prepared_from_files_placed_by_hand(tmp_path, monkeypatch):
+    placed = pathlib.Path(os.environ["TFDS_DATA_DIR"]) / "downloads" / "manual"
+    if not placed.is_dir():
+        pytest.skip("the four official files are not in downloads/manual")
+    (tmp_path / "downloads").mkdir()
+    (tmp_path / "downloads" / "manual").symlink_to(placed)
+    by_hand, ready = tmp_path, os.environ["TFDS_DATA_DIR"]
+    digests = []
+    for directory in (by_hand, ready):
+        monkeypatch.setenv("TFDS_DATA_DIR", str(directory))
+        digests.append(data.fingerprint(data.load_dataset("mnist")))
+    assert digests[0] == digests[1]

@@ -1,0 +1,65 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfdvae import networks
+from tfdvae.normalization import BatchNorm
+
+
+@pytest.mark.parametrize("network", networks.NETWORKS)
+@pytest.mark.parametrize("image_shape", [(8, 8, 1), (28, 28, 1), (32, 32, 3), (9, 7, 3), (33, 50, 1), (1, 3, 1)])
+def test_shapes_for_any_image_size(network, image_shape):
+    channels = (4, 6) if network != "mlp" else ()
+    sizes = {"channels": channels, "units": (10,)}
+    encoder = networks.encoder(network, image_shape, **sizes)
+    decoder = networks.decoder(network, image_shape, 2, **sizes)
+    hidden = encoder(tf.zeros((3, *image_shape)))
+    assert hidden.shape == (3, 10)
+    assert decoder(hidden).shape == (3, *image_shape[:2], 2)
+    assert tuple(decoder.compute_output_shape((None, 10))) == (None, *image_shape[:2], 2)
+
+
+def test_published_parameter_counts_of_r0_on_mnist():
+    # 5x5 convolutions 1-64-64 without biases, 7*7*64 -> 384 -> 192, a scale and an offset for every normalised unit
+    encoder = networks.encoder("r0", (28, 28, 1))
+    encoder.build((None, 28, 28, 1))
+    weights = 25 * 64 + 25 * 64 * 64 + 3136 * 384 + 384 * 192
+    assert sum(int(np.prod(v.shape)) for v in encoder.trainable_variables) == weights + 2 * (64 + 64 + 384 + 192)
+
+
+def test_classifier_varies_images_in_training_only():
+    network = networks.classifier((16, 16, 3), 4, shift=0.2, flip=True)
+    x = np.random.default_rng(0).random((2, 16, 16, 3)).astype(np.float32)
+    np.testing.assert_array_equal(network(x), network(x))
+    for layer in network.layers[:2]:
+        assert not np.array_equal(layer(x, training=True), layer(x, training=True))
+
+
+@pytest.mark.parametrize("shape", [(640, 6), (32, 5, 4, 6)])
+def test_batch_norm_agrees_with_keras(shape):
+    x = np.random.default_rng(0).normal(3.0, 2.0, shape).astype(np.float32)
+    ours, theirs = BatchNorm(momentum=0.9), keras.layers.BatchNormalization(momentum=0.9)
+    for _ in range(3):
+        np.testing.assert_allclose(ours(x, training=True), theirs(x, training=True), atol=1e-5)
+    np.testing.assert_allclose(ours.moving_mean[0], theirs.moving_mean, rtol=1e-5)
+    n = x.size / 6  # the fused kernel keeps the unbiased variance
+    unbiased = 1.0 + (np.asarray(theirs.moving_variance) - 0.9**3) * n / (n - 1) - (1 - 0.9**3)
+    np.testing.assert_allclose(ours.moving_variance[0], unbiased, rtol=1e-4)
+    np.testing.assert_allclose(ours(x), theirs(x), atol=0.005)
+
+
+def test_batch_norm_keeps_statistics_for_each_pass_and_shares_the_scale():
+    layer = BatchNorm(passes=2, momentum=0.0)
+    x = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+    layer(x + 10.0, training=True, pass_index=0)
+    layer(x - 10.0, training=True, pass_index=1)
+    np.testing.assert_allclose(layer.moving_mean[0] - layer.moving_mean[1], [20.0] * 3, rtol=1e-5)
+    assert len(layer.trainable_variables) == 2
+    np.testing.assert_allclose(layer(x + 10.0, pass_index=0), layer(x - 10.0, pass_index=1), atol=1e-4)
+
+
+def test_bfloat16_networks_keep_float32_weights():
+    encoder = networks.encoder("conv", (8, 8, 1), dtype="mixed_bfloat16")
+    assert encoder(tf.zeros((2, 8, 8, 1)), training=True).dtype == tf.bfloat16
+    assert {v.dtype for v in encoder.variables} == {"float32"}

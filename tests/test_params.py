@@ -77,7 +77,9 @@ def test_impossible_combinations_are_refused(name, values):
 
 
 def test_parse_returns_what_was_given():
-    name, given, resume, overwrite = parse(["mnist", "--model", "vae", "--seed=3", "--no-share-encoder", "--channels", "8", "16", "--resume"])
+    name, given, resume, overwrite = parse(
+        ["mnist", "--model", "vae", "--seed=3", "--no-share-encoder", "--channels", "8", "16", "--resume"]
+    )
     assert name == "mnist" and resume and not overwrite
     assert given == {"model": "vae", "seed": 3, "share_encoder": False, "channels": (8, 16)}
     assert parse(["--learning_rate", "0.1"])[:2] == (None, {"learning_rate": 0.1})
@@ -99,7 +101,7 @@ def test_every_field_can_be_given_on_the_command_line(value):
 @pytest.mark.parametrize(
     "words, expected",
     [
-        (["imagenet"], "digits, mnist, cifar10"),
+        (["imagenet"], "digits, mnist, cifar10, mnist_classifier"),
         (["--modle", "vae"], "did you mean --model"),
         (["--model", "vae", "mnist"], "PRESET first"),
     ],

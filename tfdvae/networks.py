@@ -143,7 +143,7 @@ def own_sizes(network, image_shape):
     """Return the channels and dense units that a network has for images of this shape where the user names none."""
     large = max(image_shape[:2]) >= 32
     return {
-        "conv": ((64, 128, 256), (512,)) if large else ((32, 64), (256,)),
+        "conv": ((64, 128, 256), (512,)) if large else ((32, 64), (512,)),
         "r0": ((128, 64), (512, 256)) if image_shape[-1] == 3 else ((64, 64), (384, 192)),
         "mlp": ((), (512, 256)),
     }[network]
@@ -173,7 +173,7 @@ def classifier(image_shape, num_classes, shift=0.0, flip=False, dtype="float32",
         stack += [layers.RandomTranslation(shift, shift, fill_mode="constant", interpolation="nearest", name="shift", dtype="float32")]
     if flip:
         stack += [layers.RandomFlip("horizontal", name="flip", dtype="float32")]
-    levels = (64, 128, 256) if max(image_shape[:2]) >= 32 else (32, 64)
+    levels = (32, 64, 128) if max(image_shape[:2]) >= 32 else (32, 64)
     for i, n in enumerate(levels):
         for part in "ab":
             stack += _normalized(layers.Conv2D(n, 3, padding="same", use_bias=False, name=f"conv_{i}{part}", dtype=dtype))

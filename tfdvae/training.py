@@ -59,12 +59,12 @@ def fit(model, dataset, run, *, epochs, batch_size, learning_rate, learning_rate
     """
     steps = dataset.steps_per_epoch(batch_size)
     rates = learning_rates(learning_rate_schedule, learning_rate, epochs, steps)
-    model.compile(optimizer=keras.optimizers.Adam(rates), jit_compile=False)
+    model.compile(optimizer=keras.optimizers.Adam(rates, name="adam"), jit_compile=False)
     model.optimizer.build(model.trainable_variables)
     history, first_epoch = [], 0
     if resume:
-        arrays, metadata = run.read_weights(LAST)
-        assign(state(model), arrays, run.file(LAST))
+        values, metadata = run.read_weights(LAST)
+        assign(state(model), values, run.file(LAST))
         first_epoch = int(metadata["epochs"])
         history = run.read_history()[:first_epoch]
     if first_epoch >= epochs:
@@ -121,40 +121,50 @@ class SaveEveryEpoch(keras.callbacks.Callback):
         self.history.append({"epoch": epoch + 1, **{k: float(v) for k, v in logs.items()}})
         if logs["val_loss"] < self.lowest:
             self.lowest = float(logs["val_loss"])
-            self.run.write_weights(BEST, weights(self.model), epoch=epoch + 1, val_loss=self.lowest)
+            self.run.write_weights(BEST, arrays(weights(self.model)), epoch=epoch + 1, val_loss=self.lowest)
         self.run.write_history(self.history)
-        self.run.write_weights(LAST, {k: np.asarray(v) for k, v in state(self.model).items()}, epochs=epoch + 1)
+        self.run.write_weights(LAST, arrays(state(self.model)), epochs=epoch + 1)
 
 
 def weights(model):
-    """Return a model's weights by name, batch-norm statistics among them."""
-    return {v.path: np.asarray(v) for v in model.weights}
+    """Return a model's weights (name -> variable), batch-norm statistics among them."""
+    return {v.path: v for v in model.weights}
 
 
 def state(model):
-    """Return everything that training changes, by name: weights, random state and the optimizer's variables."""
-    named = {f"model/{v.path}": v for v in model.variables}
-    return named | {f"optimizer/{v.path}": v for v in model.optimizer.variables}
+    """Return all that training changes (name -> variable): weights, the optimizer's variables, and random state in the model's order."""
+    known = {id(v) for v in model.weights}
+    random = [v for v in model.variables if id(v) not in known]
+    return (
+        {f"model/{v.path}": v for v in model.weights}
+        | {f"optimizer/{v.path}": v for v in model.optimizer.variables}
+        | {f"random/{i}": v for i, v in enumerate(random)}
+    )
 
 
-def assign(variables, arrays, source):
-    """Give variables (name -> variable) the values of arrays of the same names and shapes.
+def arrays(variables):
+    """Return the values of variables: name -> array."""
+    return {name: np.asarray(variable) for name, variable in variables.items()}
+
+
+def assign(variables, values, source):
+    """Give variables (name -> variable) values (name -> array) of the same names and shapes.
 
     Raises:
         InputError: names or shapes differ, or a value is not finite.
     """
-    if set(variables) != set(arrays):
+    if set(variables) != set(values):
         raise InputError(f"checkpoint: {source} holds the weights of another model than its run.json describes; train the run again.")
     for name, variable in variables.items():
-        if tuple(variable.shape) != arrays[name].shape:
+        if tuple(variable.shape) != values[name].shape:
             raise InputError(
-                f"checkpoint: {source} has {name} of shape {arrays[name].shape}; expected {tuple(variable.shape)}; it belongs to other "
+                f"checkpoint: {source} has {name} of shape {values[name].shape}; expected {tuple(variable.shape)}; it belongs to other "
                 "data or another model, so train the run again."
             )
-        if not np.all(np.isfinite(arrays[name])):
+        if not np.all(np.isfinite(values[name])):
             raise InputError(f"checkpoint: {source} has values in {name} that are not finite; train the run again.")
     for name, variable in variables.items():
-        variable.assign(arrays[name])
+        variable.assign(values[name])
 
 
 def build_from_record(record):
@@ -170,10 +180,9 @@ def load_model(run_dir, which="best"):
         raise InputError(f"weights: received {which!r}; expected best or last.")
     run = Run(run_dir)
     model = build_from_record(run.read_record())
-    arrays, _ = run.read_weights(BEST if which == "best" else LAST)
+    source = BEST if which == "best" else LAST
+    values, _ = run.read_weights(source)
     if which == "last":
-        arrays = {k.removeprefix("model/"): v for k, v in arrays.items() if k.startswith("model/")}
-        assign({v.path: v for v in model.variables}, arrays, run.file(LAST))
-    else:
-        assign({v.path: v for v in model.weights}, arrays, run.file(BEST))
+        values = {k.removeprefix("model/"): v for k, v in values.items() if k.startswith("model/")}
+    assign(weights(model), values, run.file(source))
     return model

@@ -1,0 +1,69 @@
+import keras
+import numpy as np
+import pytest
+
+from tfdvae import data, runs, training
+from tfdvae.build import build_model
+from tfdvae.runs import Run
+
+SMALL = {"channels": (4,), "hidden_units": (10,), "latent_dim": 3}
+FIT = {"batch_size": 500, "learning_rate": 1e-2, "learning_rate_schedule": "cosine", "seed": 3}
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return data.load_dataset("digits")
+
+
+def test_staircase_falls_to_a_tenth_at_each_fifth_and_not_below_its_floor():
+    rates = training.learning_rates("staircase", 0.01, epochs=10, steps_per_epoch=4)
+    assert [float(rates(step)) for step in (0, 8, 9, 17, 25, 33, 39)] == pytest.approx([1e-2, 1e-2, 1e-3, 1e-4, 1e-5, 1e-5, 1e-5])
+    assert training.learning_rates("constant", 0.3, 1, 1) == 0.3
+    cosine = training.learning_rates("cosine", 1.0, epochs=2, steps_per_epoch=10)
+    assert [float(cosine(step)) for step in (0, 10, 20)] == pytest.approx([1.0, 0.5, 0.0], abs=1e-6)
+
+
+def test_a_resumed_run_ends_as_an_uninterrupted_one(digits, tmp_path):
+    finals = []
+    for stops in ((4,), (1, 3, 4)):
+        run = Run(tmp_path / str(len(stops)))
+        run.path.mkdir()
+        for i, stop in enumerate(stops):
+            model = build_model(image_shape=(8, 8, 1), model="dvae", seed=3, **SMALL)
+            callback = keras.callbacks.LambdaCallback(
+                on_epoch_end=lambda epoch, logs, m=model, s=stop: setattr(m, "stop_training", epoch + 1 == s)
+            )
+            model.fit = lambda *a, fit=model.fit, extra=callback, **k: fit(*a, **{**k, "callbacks": [*k["callbacks"], extra]})
+            training.fit(model, digits, run, epochs=4, resume=i > 0, **FIT)
+        finals.append((run.read_weights(runs.LAST)[0], run.read_history()))
+    assert finals[0][1] == finals[1][1] and len(finals[0][1]) == 4
+    for name, value in finals[0][0].items():
+        np.testing.assert_array_equal(value, finals[1][0][name])
+
+
+def test_the_best_epoch_is_the_one_with_the_lowest_validation_loss(tmp_path):
+    run = Run(tmp_path)
+    callback = training.SaveEveryEpoch(run, [])
+    model = build_model(image_shape=(6, 6, 1), model="vae", **SMALL)
+    model.compile(optimizer="adam")
+    callback.set_model(model)
+    for epoch, loss in enumerate([3.0, 1.0, 2.0]):
+        model.posterior.bias.assign([float(epoch)] * 6)
+        callback.on_epoch_end(epoch, {"loss": 0.0, "val_loss": loss})
+    arrays, metadata = run.read_weights(runs.BEST)
+    assert metadata == {"epoch": "2", "val_loss": "1.0"}
+    assert arrays["vae/posterior/bias"].tolist() == [1.0] * 6
+    assert run.read_weights(runs.LAST)[1] == {"epochs": "3"}
+
+
+def test_a_loss_that_is_not_finite_names_step_and_term(digits, tmp_path):
+    model = build_model(image_shape=(8, 8, 1), model="vae", **SMALL)
+    model.posterior.bias.assign([200.0] * 6)  # exp(200) overflows float32
+    with pytest.raises(training.NonFiniteLoss, match=r"^kl.* became (inf|nan) at step 1 of epoch 1"):
+        training.fit(model, digits, Run(tmp_path), epochs=1, **FIT)
+
+
+def test_precision_that_is_named_is_kept():
+    assert training.resolve_precision("float32") == "float32"
+    assert training.resolve_precision("bfloat16") == "bfloat16"
+    assert training.resolve_precision("auto") in ("float32", "bfloat16")

@@ -82,6 +82,10 @@ def train(run, params, preset, resume):
     if resume and not run.file(LAST).exists():
         print(f"{run} has no finished epoch yet: starting from the beginning.")
         resume = False
+    done = int(run.read_weights(LAST)[1]["epochs"]) if resume else 0
+    if done >= params.epochs:
+        print(f"{run} is finished: all its {params.epochs} epochs are done.")
+        return
     if resume:
         record = run.read_record()
         precision = record["precision"]

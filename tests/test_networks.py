@@ -30,7 +30,7 @@ def test_published_parameter_counts_of_r0_on_mnist():
 
 def test_classifier_varies_images_in_training_only():
     network = networks.classifier((16, 16, 3), 4, shift=0.2, flip=True)
-    x = np.random.default_rng(0).random((2, 16, 16, 3)).astype(np.float32)
+    x = np.random.default_rng(0).random((32, 16, 16, 3)).astype(np.float32)
     np.testing.assert_array_equal(network(x), network(x))
     for layer in network.layers[:2]:
         assert not np.array_equal(layer(x, training=True), layer(x, training=True))

@@ -15,6 +15,7 @@ import hashlib
 import math
 import os
 import pathlib
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -209,15 +210,16 @@ def _tfds(name, image_size, limit):
     import tensorflow_datasets as tfds
 
     data_dir = os.path.expanduser(os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR)
-    try:
-        builder = tfds.builder(name, data_dir=data_dir)
-    except tfds.core.DatasetNotFoundError:
-        known = tfds.list_builders()
-        near = difflib.get_close_matches(name, known, 5) or ["mnist", "fashion_mnist", "cifar10", "svhn_cropped"]
+    known = tfds.list_builders()
+    base = re.split("[/:]", name)[0]
+    if base not in known and not os.path.isdir(os.path.join(data_dir, base)):  # TFDS itself would ask the network about it
+        near = difflib.get_close_matches(base, known, 5) or ["mnist", "fashion_mnist", "cifar10", "svhn_cropped"]
         raise InputError(
             f"dataset: received {name!r}; expected digits, folder:PATH or one of the {len(known)} names in TensorFlow Datasets, such as "
             f"{', '.join(near)}."
-        ) from None
+        )
+    try:
+        builder = tfds.builder(name, data_dir=data_dir)
     except Exception as error:  # a version or configuration that does not exist
         raise InputError(f"dataset: received {name!r}, which TensorFlow Datasets cannot open: {_first_line(error)}.") from None
 

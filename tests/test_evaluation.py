@@ -1,0 +1,103 @@
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfdvae import evaluation, plots, report
+from tfdvae.build import build_model
+
+SMALL = {"channels": (4,), "hidden_units": (10,), "latent_dim": 3, "image_shape": (6, 6, 1), "num_classes": 2}
+
+
+@pytest.fixture(scope="module")
+def labelled():
+    rng = np.random.default_rng(0)
+    return rng.random((1203, 6, 6, 1)).astype(np.float32), rng.integers(0, 2, 1203)
+
+
+def test_per_image_values_over_a_ragged_last_batch_equal_a_plain_computation(labelled):
+    images, labels = labelled
+    model, judge = build_model(model="dvae", **SMALL), build_model(model="classifier", **SMALL)
+    batches = tf.data.Dataset.from_tensor_slices((images, labels)).batch(evaluation.BATCH)
+    found = evaluation.evaluate_model(model, batches, judge)
+    again = evaluation.evaluate_model(model, batches, judge)
+    start = 0
+    for index, stop in enumerate((500, 1000, 1203)):
+        seed = [evaluation.TEST_SEED, index]
+        for name, values in model.loss_terms(images[start:stop], seed=seed).items():
+            np.testing.assert_allclose(found[name][start:stop], values, rtol=1e-4)
+        outputs = model.reconstruct(images[start:stop], seed=seed)
+        assert (found["class_of_output"][start:stop] == judge.classify(outputs).numpy()).mean() > 0.99  # ties aside
+        start = stop
+    for name in found:
+        np.testing.assert_array_equal(found[name], again[name])
+    summary = evaluation.summarize(found)
+    assert summary["n"] == 1203
+    assert summary["kl"]["mean"] == pytest.approx(found["kl"].mean(dtype=np.float64))
+    assert summary["error_of_output"]["mean"] == np.mean(found["class_of_output"] != labels)
+
+
+def test_the_classified_output_is_the_one_whose_loss_is_reported(labelled):
+    model = build_model(model="vae", **SMALL)
+    images = labelled[0][:50]
+    seed = [evaluation.TEST_SEED, 0]
+    from_output = tf.keras.losses.binary_crossentropy(images, model.reconstruct(images, seed=seed))
+    np.testing.assert_allclose(model.loss_terms(images, seed=seed)["reconstruction"], tf.reduce_sum(from_output, (1, 2)), rtol=1e-3)
+
+
+def test_summary_of_hand_made_values():
+    values = {
+        "kl": np.array([1.0, 2.0, 3.0], np.float32),
+        "true_class": np.array([0, 1, 1]),
+        "class_of_output": np.array([0, 0, 1]),
+    }
+    summary = evaluation.summarize(values)
+    assert summary["kl"] == {"mean": 2.0, "standard_error": pytest.approx(1 / math.sqrt(3))}
+    assert summary["error_of_output"]["mean"] == pytest.approx(1 / 3)
+    assert "error_of_original" not in summary
+
+
+def test_unlabelled_images_are_evaluated_without_classes(labelled):
+    found = evaluation.evaluate_model(build_model(model="dae", **SMALL), tf.data.Dataset.from_tensor_slices(labelled[0][:20]).batch(9))
+    assert set(found) == {"loss", "reconstruction"} and len(found["loss"]) == 20
+
+
+def rows():
+    def value(mean):
+        return {"mean": mean, "standard_error": 0.5}
+
+    vae = {"n": 10, "reconstruction": value(74.248), "kl": value(20.9), "neg_elbo": value(95.148), "error_of_output": value(0.0385)}
+    classifier = {"n": 10, "loss": value(0.03), "error": value(0.0101)}
+    return [
+        {"model": "vae", "dataset": "mnist", "seed": 1, "summary": vae},
+        {"model": "classifier", "dataset": "mnist", "seed": 0, "summary": classifier},
+    ]
+
+
+def test_tables_in_the_published_form():
+    assert report.table_csv(rows()) == (
+        "model,dataset,seed,n,reconstruction,kl,neg_elbo,classifier_error\n"
+        "vae,mnist,1,10,74.248,20.9,95.148,0.0385\n"
+        "classifier,mnist,0,10,,,,0.0101\n"
+    )
+    lines = report.table_markdown(rows()).splitlines()
+    assert lines[0] == "| model | dataset | test loss | test KLD | −ELBO | classifier error |"
+    assert lines[2] == "| vae, seed 1 | mnist | 74.25 ± 0.50 | 20.90 ± 0.50 | 95.15 ± 0.50 | 3.85 ± 50.00 % |"
+    assert lines[3] == "| classifier, seed 0 | mnist |  |  |  | 1.01 ± 50.00 % |"
+
+
+def test_mosaic_keeps_images_in_reading_order():
+    tiles = plots._mosaic(np.arange(5, dtype=np.float32)[:, None, None, None] * np.ones((1, 2, 3, 1), np.float32), side=3)
+    assert tiles.shape == (2 * 3 - 1, 3 * 4 - 1)
+    assert [tiles[0, 0], tiles[0, 4], tiles[0, 8], tiles[3, 0], tiles[3, 4]] == [0, 1, 2, 3, 4]
+    assert tiles[2, 0] == 1.0 and tiles[0, 3] == 1.0  # the lines between
+
+
+def test_pictures_are_drawn(tmp_path):
+    history = [{"epoch": float(e), **{p + k: 100.0 / e for k in ("loss", "kl") for p in ("", "val_")}} for e in range(1, 6)]
+    plots.run_curves(history, tmp_path / "curves.png")
+    plots.compared_curves({"vae": history, "dvae": history}, "kl", tmp_path / "kl.png")
+    plots.grids({"grey": np.zeros((5, 4, 4, 1)), "colour": np.ones((64, 4, 4, 3))}, tmp_path / "grids.png")
+    for path in tmp_path.iterdir():
+        assert path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 2000

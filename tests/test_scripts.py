@@ -1,0 +1,224 @@
+"""The scripts as a user calls them."""
+
+import csv
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+import evaluate
+import tfdvae
+import train
+from params import ParameterError
+from tfdvae.errors import InputError
+
+TINY = ["--epochs", "2", "--channels", "4", "8", "--hidden-units", "16", "--batch-size", "256", "--latent-dim", "4"]
+
+
+def run(script, *words, cwd, check=True):
+    """Run a script in a process of its own."""
+    environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"} | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, str(ROOT / script), *map(str, words)], cwd=cwd, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert not check or done.returncode == 0, done.stderr
+    return done
+
+
+def digest(folder):
+    """Return name -> hash of every file below a folder."""
+    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with tiny runs of a vae, a dvae and a classifier on digits, trained by train.py."""
+    folder = tmp_path_factory.mktemp("trained")
+    outputs = {model: run("train.py", "--model", model, *TINY, cwd=folder) for model in ("vae", "dvae", "classifier")}
+    return folder, outputs
+
+
+def test_train_says_what_runs_and_writes_a_whole_run_folder(trained):
+    folder, outputs = trained
+    out = outputs["dvae"].stdout
+    assert re.search(r"^Training dvae \(conv, [\d,]+ parameters, \w+\) on digits \(8x8x1; 1,456 training, 161 validation, 180 test", out)
+    assert "into runs/dvae" not in out and "into runs/digits-dvae-seed0" in out
+    for term in ("loss", "neg_elbo", "reconstruction", "vae_reconstruction", "kl"):
+        assert f" {term}: " in out and f" val_{term}: " in out
+    assert "python evaluate.py --checkpoint runs/digits-dvae-seed0" in out
+    names = {p.name for p in (folder / "runs" / "digits-dvae-seed0").iterdir()}
+    pictures = {"curves.png", "reconstructions.png", "samples.png"}
+    assert names == {"run.json", "history.csv", "best.safetensors", "last.safetensors", "tensorboard", *pictures}
+    assert any((folder / "runs" / "digits-dvae-seed0" / "tensorboard" / "train").iterdir())
+
+
+def test_standard_error_is_quiet(trained):
+    for done in trained[1].values():
+        assert done.stderr == ""
+
+
+def test_warnings_of_tensorflow_still_come_through(tmp_path):
+    code = (
+        "import os, sys, types\n"
+        "class Fake(types.ModuleType):\n"
+        "    pass\n"
+        "os.write(2, b'before\\n')\n"
+        "import tfdvae.startup as s, importlib.abc, importlib.util\n"
+        "class Loader(importlib.abc.Loader):\n"
+        "    def create_module(self, spec): return None\n"
+        "    def exec_module(self, module):\n"
+        "        os.write(2, b'I0000 00:00 chatter\\nW0000 00:00 a warning\\nE0000 00:00 a failure\\n')\n"
+        "        os.abort()\n"
+        "class Finder(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name == 'tensorflow': return importlib.util.spec_from_loader(name, Loader())\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "s.import_tensorflow()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode < 0  # it died in the import
+    assert done.stderr == "before\nW0000 00:00 a warning\nE0000 00:00 a failure\n"
+
+
+def test_evaluate_makes_the_table_twice_alike(trained):
+    folder, _ = trained
+    runs = [f"runs/digits-{model}-seed0" for model in ("vae", "dvae", "classifier")]
+    words = ["--checkpoint", *runs, "--classifier", runs[2], "--output", "results"]
+    done = run("evaluate.py", *words, cwd=folder)
+    assert done.stderr == ""
+    metrics = [(folder / r / "metrics.json").read_text() for r in runs]
+    with open(folder / "results" / "table.csv", newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [row["model"] for row in table] == ["vae", "dvae", "classifier"] and {row["n"] for row in table} == {"180"}
+    dvae = json.loads(metrics[1])
+    assert float(table[1]["reconstruction"]) == pytest.approx(dvae["reconstruction"]["mean"], rel=1e-5)
+    assert float(table[1]["neg_elbo"]) == pytest.approx(float(table[1]["reconstruction"]) + float(table[1]["kl"]), rel=1e-5)
+    assert float(table[2]["classifier_error"]) == pytest.approx(json.loads(metrics[2])["error"]["mean"], rel=1e-5)
+    assert {p.name for p in (folder / "results").iterdir()} == {
+        *("table.csv", "table.md", "grid.png", "reconstruction.png", "kl.png", "neg_elbo.png")
+    }
+    with np.load(folder / runs[1] / "per_image.npz", allow_pickle=False) as values:
+        assert values["kl"].shape == (180,) and values["kl"].mean() == pytest.approx(dvae["kl"]["mean"], rel=1e-5)
+        assert {"true_class", "class_of_original", "class_of_output", "vae_reconstruction"} <= set(values)
+    again = run("evaluate.py", *words, cwd=folder)
+    assert again.stdout == done.stdout
+    assert [(folder / r / "metrics.json").read_text() for r in runs] == metrics
+
+
+def test_evaluate_without_a_classifier_says_how_to_train_one(trained):
+    done = run("evaluate.py", "--checkpoint", "runs/digits-vae-seed0", cwd=trained[0])
+    assert "python train.py digits --model classifier" in done.stdout and "| vae, seed 0 | digits | " in done.stdout
+
+
+def test_load_from_python(trained):
+    model = tfdvae.load(trained[0] / "runs" / "digits-dvae-seed0")
+    images = np.random.default_rng(0).random((3, 8, 8, 1))
+    assert model.reconstruct(images).shape == (3, 8, 8, 1)
+    assert model.encode(images)[0].shape == (3, 4)
+    assert tfdvae.load(trained[0] / "runs" / "digits-dvae-seed0", weights="last").sample(2, seed=1).shape == (2, 8, 8, 1)
+
+
+def refused(trained, *words, script="train.py"):
+    """Run a script that must refuse, and return its sentence; nothing on disk may change."""
+    folder = trained[0]
+    before = digest(folder)
+    done = run(script, *words, cwd=folder, check=False)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert digest(folder) == before and not (folder / "new").exists()
+    assert len(done.stderr.strip().splitlines()) == 1
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["imagenet"], "digits, mnist, cifar10"),
+        (["--model", "gan"], "vae, dae, dvae, classifier"),
+        (["--colour", "3"], "--colour: no such option"),
+        (["--epochs", "0"], "epochs: received 0"),
+        (["--kl-weight", "-1"], "kl_weight: received -1.0"),
+        (["--latent-dim", "0"], "latent_dim: received 0"),
+        (["--no-propagate"], "propagate: received False"),
+        (["--pixel-range", "signed"], "likelihood: received 'bernoulli'"),
+        (["--run-dir", "runs/digits-vae-seed0"], "holds a run already"),
+        (["--resume"], "run_dir: received none with resume"),
+        (["--resume", "--overwrite", "--run-dir", "new"], "overwrite: received together with resume"),
+        (["--run-dir", "runs/digits-vae-seed0", "--resume", "--seed", "9"], "seed: received 9, but .* was started with 0"),
+        (["mnist", "--run-dir", "runs/digits-vae-seed0", "--resume"], "preset: received mnist"),
+        (["--run-dir", "/proc/new"], "run_dir"),
+    ],
+)
+def test_train_refuses_before_anything_is_imported_or_written(trained, words, message):
+    assert re.search(message, refused(trained, *words))
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--dataset", "no_such_set"], "dataset: received 'no_such_set'; expected digits, folder:PATH"),
+        (["--batch-size", "1457"], "batch_size: received 1457; expected at most 1456"),
+        (["--dataset", "folder:nowhere"], "nowhere is not a folder"),
+    ],
+)
+def test_train_refuses_data_that_does_not_fit(trained, words, message):
+    assert re.search(message, refused(trained, *words, "--run-dir", "new"))
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--checkpoint", "nowhere"], "nowhere does not exist"),
+        (["--checkpoint", "runs"], r"runs has no run\.json"),
+        (["--checkpoint", "runs/digits-vae-seed0", "--classifier", "runs/digits-dvae-seed0"], "is a dvae; expected the run of a classifier"),
+        (["--checkpoint", "runs/digits-vae-seed0", "nowhere"], "nowhere does not exist"),
+    ],
+)
+def test_evaluate_refuses(trained, words, message):
+    assert re.search(message, refused(trained, *words, script="evaluate.py"))
+
+
+def test_a_read_only_run_folder_is_refused(trained, monkeypatch, tmp_path):
+    monkeypatch.setattr("tfdvae.runs.os.access", lambda *_: False)  # root may write anywhere, so permissions alone cannot be tried
+    with pytest.raises(InputError, match=r"run_dir: .*read-only"):
+        train.main(run_dir=str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_classes_are_asked_for_only_where_they_are_needed(tmp_path, folder_of_classes):
+    loose = f"folder:{folder_of_classes / 'bright'}"
+    tiny = {"epochs": 1, "channels": (4,), "hidden_units": (8,), "batch_size": 8, "latent_dim": 2, "dataset": loose}
+    for model, extra in (("classifier", {}), ("vae", {"label_weight": 1.0})):
+        with pytest.raises(InputError, match="no classes"):
+            train.main(model=model, run_dir=str(tmp_path / "new"), **tiny, **extra)
+        assert not (tmp_path / "new").exists()
+    path = train.main(model="dae", run_dir=str(tmp_path / "run"), **tiny)
+    assert evaluate.main([path])[0]["summary"]["n"] == 2
+
+
+def test_resume_and_overwrite(tmp_path, capsys):
+    tiny = {"epochs": 1, "channels": (4,), "hidden_units": (8,), "batch_size": 700, "latent_dim": 2, "run_dir": str(tmp_path / "run")}
+    train.main(resume=True, **tiny)  # nothing saved yet: it starts
+    first = digest(tmp_path / "run")
+    train.main(resume=True, run_dir=tiny["run_dir"], latent_dim=2)  # finished: nothing changes, an equal parameter is fine
+    assert "finished" in capsys.readouterr().out
+    assert {k: v for k, v in digest(tmp_path / "run").items() if "tensorboard" not in k} == {
+        k: v for k, v in first.items() if "tensorboard" not in k
+    }
+    train.main(overwrite=True, **{**tiny, "seed": 5})
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["params"]["seed"] == 5
+    with pytest.raises(ParameterError, match="no such parameter"):
+        train.main(colour=3)
+
+
+def test_a_classifier_of_other_data_is_refused(trained, folder_of_classes):
+    folder = trained[0]
+    tiny = {"epochs": 1, "channels": (4,), "hidden_units": (8,), "batch_size": 8, "latent_dim": 2}
+    other = train.main(dataset=f"folder:{folder_of_classes}", model="vae", run_dir=str(folder_of_classes.parent / "run"), **tiny)
+    with pytest.raises(InputError, match="was trained with dataset digits; expected folder:"):
+        evaluate.main([other], classifier=str(folder / "runs" / "digits-classifier-seed0"))

@@ -179,7 +179,7 @@ def prepare_tiny_tfds(directory, splits, monkeypatch, shape=(11, 9, 3)):
                 for i in range(n):
                     yield i, {"image": np.full([d or 5 + i % 3 for d in shape], i, np.uint8), "label": i % 2}
 
-    monkeypatch.setattr(tfds, "list_builders", lambda: ["tiny"])
+    monkeypatch.setattr(tfds, "list_builders", lambda **_: ["tiny"])
     monkeypatch.setattr(tfds, "builder", lambda name, data_dir: TinyPictures(data_dir=directory))
 
 

@@ -12,6 +12,7 @@ converted to float when it is asked for.
 import dataclasses
 import difflib
 import hashlib
+import logging
 import math
 import os
 import pathlib
@@ -210,9 +211,9 @@ def _tfds(name, image_size, limit):
     import tensorflow_datasets as tfds
 
     data_dir = os.path.expanduser(os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR)
-    known = tfds.list_builders()
+    known = tfds.list_builders(with_community_datasets=False)  # those would ask the network
     base = re.split("[/:]", name)[0]
-    if base not in known and not os.path.isdir(os.path.join(data_dir, base)):  # TFDS itself would ask the network about it
+    if base not in known and not os.path.isdir(os.path.join(data_dir, base)):
         near = difflib.get_close_matches(base, known, 5) or ["mnist", "fashion_mnist", "cifar10", "svhn_cropped"]
         raise InputError(
             f"dataset: received {name!r}; expected digits, folder:PATH or one of the {len(known)} names in TensorFlow Datasets, such as "
@@ -224,6 +225,7 @@ def _tfds(name, image_size, limit):
         raise InputError(f"dataset: received {name!r}, which TensorFlow Datasets cannot open: {_first_line(error)}.") from None
 
     image_key, label_key = _image_and_label(name, builder.info.features, tfds)
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # forty retries without a network are one failure, told below
     try:
         builder.download_and_prepare()
     except Exception as error:

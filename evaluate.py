@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import re
 import shlex
 import sys
 
@@ -23,13 +24,30 @@ class Options:
     output: str = ""
 
 
+@dataclasses.dataclass(frozen=True)
+class Evaluated:
+    """One run with what evaluation found."""
+
+    run: Run
+    record: dict  # what the run's folder says of it
+    summary: dict  # of `evaluation.summarize`
+    grid: tuple | None  # the first test images and the outputs for them; None for a classifier
+
+    @property
+    def params(self):
+        return self.record["params"]
+
+
 def main(checkpoint, classifier="", output=""):
-    """Evaluate runs, write what was found into their folders, and return the rows of the table.
+    """Evaluate runs, write what was found into their folders, and print the table.
 
     Args:
         checkpoint: folders of runs.
         classifier: folder of a classifier's run, or "".
-        output: folder for table.csv, table.md, curves and grids, or "".
+        output: folder for the table and the figures that set the runs beside each other, or "".
+
+    Returns:
+        list of `Evaluated`, one a run.
 
     Raises:
         InputError: a run or its data cannot be used; nothing has been written then.
@@ -40,7 +58,7 @@ def main(checkpoint, classifier="", output=""):
     records = [run.read_record() for run in runs]
     judge = Run(classifier) if classifier else None
     if judge:
-        check_judge(judge.read_record(), records, judge)
+        check_judge(judge, records)
     if output:
         Run(output).check_writable()
 
@@ -49,104 +67,108 @@ def main(checkpoint, classifier="", output=""):
     import_tensorflow()
     from tfdvae.training import load_model
 
-    models = [load_model(run) for run in runs]  # all of them, before the first is evaluated
+    models = [load_model(run) for run in runs]
     judging_model = load_model(judge) if judge else None
-    rows, grids = [], {}
-    for run, record, model in zip(runs, records, models):
-        summary, grid = evaluate_run(run, record, model, judging_model)
-        rows.append({"model": record["params"]["model"], "dataset": record["params"]["dataset"], "seed": record["params"]["seed"]})
-        rows[-1] |= {"summary": summary, "run": str(run)}
-        grids[str(run)] = grid
-    report(runs, records, rows, grids, output)
-    if not judge and any(row["model"] != "classifier" for row in rows):
-        record = records[0]
-        command = ["python", "train.py", record["preset"], "--model", "classifier", "--dataset", record["params"]["dataset"]]
-        print(
-            f"\nFor the classifier's error on the outputs, train one with\n  {shlex.join(command)}\nand add --classifier with its folder."
+    datasets = [load_data(run, record) for run, record in zip(runs, records)]
+    evaluated = [evaluate_run(*each, judging_model) for each in zip(runs, records, models, datasets)]
+    report(evaluated, output)
+    if not judge and any(each.params["model"] != "classifier" for each in evaluated):
+        command = shlex.join(
+            ["python", "train.py", records[0]["preset"], "--model", "classifier", "--dataset", evaluated[0].params["dataset"]]
         )
-    return rows
+        print(f"\nFor the classifier's error on the outputs, train one with\n  {command}\nand add --classifier with its folder.")
+    return evaluated
 
 
-def check_judge(judge, records, folder):
-    """Raise InputError where a classifier's record is not one, or not of the data of every run."""
-    if judge["params"]["model"] != "classifier":
-        raise InputError(f"classifier: {folder} is a {judge['params']['model']}; expected the run of a classifier; train one.")
+def check_judge(judge, records):
+    """Raise InputError where a classifier's run is not one, or not of the data of every run."""
+    params = judge.read_record()["params"]
+    if params["model"] != "classifier":
+        raise InputError(f"classifier: {judge} is a {params['model']}; expected the run of a classifier; train one.")
     for record in records:
         for name in ("dataset", "image_size", "pixel_range"):
-            ours, theirs = judge["params"][name], record["params"][name]
-            if ours != theirs:
-                raise InputError(f"classifier: {folder} was trained with {name} {ours}; expected {theirs}, as the run; train one with it.")
+            expected = record["params"][name]
+            if params[name] != expected:
+                raise InputError(f"classifier: {judge} was trained with {name} {params[name]}; expected {expected}, as the run.")
 
 
-def evaluate_run(run, record, model, judge):
-    """Evaluate one run, write its numbers and its grid, and return the summary and (images, outputs) or None for a classifier."""
-    from tfdvae import data, evaluation, plots
+def load_data(run, record):
+    """Return the dataset that a run was trained on, or raise InputError where it is no longer the same."""
+    from tfdvae.data import load_dataset
 
-    params = record["params"]
     names = ("validation_fraction", "image_size", "pixel_range", "binarize", "memory_limit")
-    dataset = data.load_dataset(params["dataset"], **{name: params[name] for name in names})
+    dataset = load_dataset(record["params"]["dataset"], **{name: record["params"][name] for name in names})
     expected = tuple(record["data"]["image_shape"])
     if dataset.image_shape != expected or list(dataset.class_names) != list(record["data"]["class_names"]):
         raise InputError(
-            f"checkpoint: {run} was trained on images of {expected}; {params['dataset']} now has {dataset.image_shape}; train again."
+            f"checkpoint: {run} was trained on {dataset.name} with images of {expected} and {len(record['data']['class_names'])} classes; "
+            f"it now has {dataset.image_shape} and {dataset.num_classes}; train again."
         )
+    return dataset
+
+
+def evaluate_run(run, record, model, dataset, judge):
+    """Evaluate one run and write its numbers and its grid."""
+    from tfdvae import evaluation, plots
+
+    params = record["params"]
     is_classifier = params["model"] == "classifier"
     batches = dataset.test(evaluation.BATCH)
-    per_image = evaluation.evaluate_model(model, batches, judge if dataset.num_classes and not is_classifier else None)
+    per_image = evaluation.evaluate_model(model, batches, None if is_classifier or not dataset.num_classes else judge)
     summary = evaluation.summarize(per_image)
-    run.write_evaluation({"model": params["model"], "dataset": params["dataset"], "seed": params["seed"], **summary}, per_image)
+    run.write_evaluation({name: params[name] for name in ("model", "dataset", "seed")} | summary, per_image)
     if is_classifier:
-        return summary, None
-    grid = evaluation.reconstruction_grid(model, batches)
-    low = -1.0 if params["pixel_range"] == "signed" else 0.0
-    plots.grids({"test images": grid[0], f"{params['model']} outputs": grid[1]}, run.file("test_grid.png"), low)
-    return summary, grid
+        return Evaluated(run, record, summary, None)
+    images, outputs = evaluation.reconstruction_grid(model, batches)
+    plots.grids({"test images": images, f"{params['model']} outputs": outputs}, run.file("test_grid.png"), params["pixel_range"])
+    return Evaluated(run, record, summary, (images, outputs))
 
 
-def report(runs, records, rows, grids, output):
+def report(evaluated, output):
     """Print the table, and write it with the figures that compare the runs where an output folder is given."""
-    from tfdvae import plots
     from tfdvae.report import table_csv, table_markdown
 
-    table = table_markdown(rows)
-    notes = {record["data"]["note"] for record in records} - {""}
-    print(
-        f"\n{table}\nMean ± standard error over {', '.join(sorted({str(row['summary']['n']) for row in rows}))} test images; nats per image."
-    )
-    for note in sorted(notes):
-        print(f"Note: {note}.")
+    table = table_markdown(evaluated)
+    print(f"\n{table}")
     if not output:
         return
     folder = pathlib.Path(output)
     folder.mkdir(parents=True, exist_ok=True)
-    write(folder / "table.csv", table_csv(rows))
+    write(folder / "table.csv", table_csv(evaluated))
     write(folder / "table.md", table)
-    models = [(run, record) for run, record in zip(runs, records) if record["params"]["model"] != "classifier"]
-    for dataset in sorted({record["params"]["dataset"] for _, record in models}):
-        chosen = [(run, record) for run, record in models if record["params"]["dataset"] == dataset]
-        prefix = (
-            "" if len({record["params"]["dataset"] for _, record in models}) == 1 else f"{dataset.replace('/', '-').replace(':', '-')}_"
-        )
-        labels = name_apart([record for _, record in chosen], [run for run, _ in chosen])
-        histories = {label: run.read_history() for label, (run, _) in zip(labels, chosen)}
-        for term in ("reconstruction", "kl", "neg_elbo"):
-            having = {label: rows for label, rows in histories.items() if rows and f"val_{term}" in rows[0]}
-            if having:
-                plots.compared_curves(having, term, folder / f"{prefix}{term}.png", dataset)
-        low = -1.0 if chosen[0][1]["params"]["pixel_range"] == "signed" else 0.0
-        columns = {"test images": grids[str(chosen[0][0])][0]}
-        columns |= {f"{label} outputs": grids[str(run)][1] for label, (run, _) in zip(labels, chosen)}
-        plots.grids(columns, folder / f"{prefix}grid.png", low)
+    models = [each for each in evaluated if each.params["model"] != "classifier"]
+    datasets = sorted({each.params["dataset"] for each in models})
+    for dataset in datasets:
+        prefix = "" if len(datasets) == 1 else re.sub(r"\W+", "-", dataset) + "_"
+        draw_comparison([each for each in models if each.params["dataset"] == dataset], folder, prefix)
     print(f"Written: {', '.join(sorted(path.name for path in folder.iterdir()))} in {folder}")
 
 
-def name_apart(records, runs):
-    """Return a label for each run: its model, with the seed or the folder's name where models repeat."""
-    models = [record["params"]["model"] for record in records]
-    if len(set(models)) == len(models):
-        return models
-    seeded = [f"{record['params']['model']}, seed {record['params']['seed']}" for record in records]
-    return seeded if len(set(seeded)) == len(seeded) else [str(run) for run in runs]
+def draw_comparison(evaluated, folder, prefix):
+    """Draw the curves of runs on one dataset in one plot a term, and their outputs for the same test images in one grid."""
+    from tfdvae import plots
+
+    labels = dict(zip(name_apart(evaluated), evaluated))
+    for term in ("reconstruction", "kl", "neg_elbo"):
+        histories = {label: each.run.read_history() for label, each in labels.items()}
+        histories = {label: rows for label, rows in histories.items() if rows and f"val_{term}" in rows[0]}
+        if histories:
+            plots.compared_curves(histories, term, folder / f"{prefix}{term}.png", evaluated[0].params["dataset"])
+    columns = {"test images": evaluated[0].grid[0]} | {f"{label} outputs": each.grid[1] for label, each in labels.items()}
+    plots.grids(columns, folder / f"{prefix}grid.png", evaluated[0].params["pixel_range"])
+
+
+def name_apart(evaluated):
+    """Return a label for each run: its model, with its seed or else its folder's name where models repeat."""
+    for label in (
+        lambda each: each.params["model"],
+        lambda each: f"{each.params['model']}, seed {each.params['seed']}",
+        lambda each: str(each.run),
+    ):
+        labels = [label(each) for each in evaluated]
+        if len(set(labels)) == len(labels):
+            return labels
+    raise InputError(f"checkpoint: received {labels}; expected each run once.")
 
 
 def command_line(arguments):

@@ -146,6 +146,7 @@ def check(params):
         require(name, 0 < getattr(params, name) < math.inf, "a number above 0")
     for name in ("channels", "hidden_units"):
         require(name, all(n >= 1 for n in getattr(params, name)), "whole numbers of at least 1, or none for the network's own")
+    require("channels", params.network != "mlp" or not params.channels, "none for an mlp, which has no convolutions", "set hidden_units")
     require("dataset", params.dataset.strip() not in ("", "folder:"), "digits, folder:PATH or a TensorFlow Datasets name")
     require("image_size", params.image_size >= 0, "a number of pixels, or 0 for the dataset's own")
     require("validation_fraction", 0 < params.validation_fraction < 1, "a share between 0 and 1")

@@ -5,7 +5,7 @@ import shlex
 import sys
 
 import params as parameters
-from tfdvae.errors import InputError
+from tfdvae.errors import InputError, NonFiniteLoss
 
 
 def main(preset=None, *, resume=False, overwrite=False, **overrides):
@@ -77,7 +77,8 @@ def train(run, params, preset, resume):
         raise InputError(f"label_weight: received {params.label_weight} with {params.dataset}, which has no classes; expected 0.")
     if params.batch_size > dataset.sizes[data.TRAIN]:
         raise InputError(
-            f"batch_size: received {params.batch_size}; expected at most {dataset.sizes[data.TRAIN]}, the training images of {params.dataset}."
+            f"batch_size: received {params.batch_size}; expected at most the number of training images of {params.dataset}, "
+            f"{dataset.sizes[data.TRAIN]}."
         )
     if resume and not run.file(LAST).exists():
         print(f"{run} has no finished epoch yet: starting from the beginning.")
@@ -134,12 +135,11 @@ def draw_pictures(model, dataset, params, run):
     """Draw validation images beside their reconstructions, and samples from the prior where the model has one."""
     from tfdvae import evaluation, plots
 
-    low = -1.0 if params.pixel_range == "signed" else 0.0
     images, outputs = evaluation.reconstruction_grid(model, dataset.validation(evaluation.BATCH))
-    plots.grids({"validation images": images, f"{params.model} outputs": outputs}, run.file("reconstructions.png"), low)
+    plots.grids({"validation images": images, f"{params.model} outputs": outputs}, run.file("reconstructions.png"), params.pixel_range)
     if params.model != "dae":
         samples = model.sample(evaluation.GRID).numpy()
-        plots.grids({f"{params.model} samples from the prior": samples}, run.file("samples.png"), low)
+        plots.grids({f"{params.model} samples from the prior": samples}, run.file("samples.png"), params.pixel_range)
 
 
 def command_line(arguments):
@@ -150,7 +150,7 @@ def command_line(arguments):
     except (parameters.ParameterError, InputError) as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 2
-    except ArithmeticError as error:
+    except NonFiniteLoss as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 1
     return 0

@@ -136,7 +136,7 @@ def test_folders_that_cannot_be_used(tmp_path, folder_of_classes):
 
 
 def test_an_unknown_name_lists_near_ones():
-    with pytest.raises(InputError, match="'fashion_mnis'; expected digits, folder:PATH .* fashion_mnist"):
+    with pytest.raises(InputError, match=r"'fashion_mnis'; expected digits, folder:PATH .* fashion_mnist"):
         data.load_dataset("fashion_mnis")
 
 

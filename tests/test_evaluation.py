@@ -1,4 +1,5 @@
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -63,28 +64,30 @@ def test_unlabelled_images_are_evaluated_without_classes(labelled):
     assert set(found) == {"loss", "reconstruction"} and len(found["loss"]) == 20
 
 
-def rows():
+def evaluated():
     def value(mean):
         return {"mean": mean, "standard_error": 0.5}
 
     vae = {"n": 10, "reconstruction": value(74.248), "kl": value(20.9), "neg_elbo": value(95.148), "error_of_output": value(0.0385)}
     classifier = {"n": 10, "loss": value(0.03), "error": value(0.0101)}
+    record = {"data": {"note": "a note"}}
     return [
-        {"model": "vae", "dataset": "mnist", "seed": 1, "summary": vae},
-        {"model": "classifier", "dataset": "mnist", "seed": 0, "summary": classifier},
+        SimpleNamespace(params={"model": "vae", "dataset": "mnist", "seed": 1}, summary=vae, record=record),
+        SimpleNamespace(params={"model": "classifier", "dataset": "mnist", "seed": 0}, summary=classifier, record=record),
     ]
 
 
 def test_tables_in_the_published_form():
-    assert report.table_csv(rows()) == (
+    assert report.table_csv(evaluated()) == (
         "model,dataset,seed,n,reconstruction,kl,neg_elbo,classifier_error\n"
         "vae,mnist,1,10,74.248,20.9,95.148,0.0385\n"
         "classifier,mnist,0,10,,,,0.0101\n"
     )
-    lines = report.table_markdown(rows()).splitlines()
+    lines = report.table_markdown(evaluated()).splitlines()
     assert lines[0] == "| model | dataset | test loss | test KLD | −ELBO | classifier error |"
     assert lines[2] == "| vae, seed 1 | mnist | 74.25 ± 0.50 | 20.90 ± 0.50 | 95.15 ± 0.50 | 3.85 ± 50.00 % |"
     assert lines[3] == "| classifier, seed 0 | mnist |  |  |  | 1.01 ± 50.00 % |"
+    assert lines[5:] == ["Nats per image, mean ± standard error over 10 test images.", "Note: a note."]
 
 
 def test_mosaic_keeps_images_in_reading_order():

@@ -69,6 +69,7 @@ def test_a_wrong_value_is_refused_by_name(name, value, expected):
         ("binarize", {"binarize": "threshold", "likelihood": "gaussian"}),
         ("propagate", {"model": "dvae", "propagate": False, "share_encoder": True}),
         ("label_weight", {"model": "dae", "label_weight": 1.0}),
+        ("channels", {"network": "mlp", "channels": (8,)}),
     ],
 )
 def test_impossible_combinations_are_refused(name, values):

@@ -41,7 +41,7 @@ def test_the_record_tells_where_a_run_came_from(run):
 
 
 def test_a_run_is_never_overwritten_unasked(run):
-    with pytest.raises(InputError, match="--resume.*--overwrite"):
+    with pytest.raises(InputError, match=r"--resume.*--overwrite"):
         run.refuse_to_overwrite()
     (run.path / "notes.txt").write_text("mine")
     run.clear()

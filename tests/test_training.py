@@ -4,6 +4,7 @@ import pytest
 
 from tfdvae import data, runs, training
 from tfdvae.build import build_model
+from tfdvae.errors import NonFiniteLoss
 from tfdvae.runs import Run
 
 SMALL = {"channels": (4,), "hidden_units": (10,), "latent_dim": 3}
@@ -59,7 +60,7 @@ def test_the_best_epoch_is_the_one_with_the_lowest_validation_loss(tmp_path):
 def test_a_loss_that_is_not_finite_names_step_and_term(digits, tmp_path):
     model = build_model(image_shape=(8, 8, 1), model="vae", **SMALL)
     model.posterior.bias.assign([200.0] * 6)  # exp(200) overflows float32
-    with pytest.raises(training.NonFiniteLoss, match=r"^kl.* became (inf|nan) at step 1 of epoch 1"):
+    with pytest.raises(NonFiniteLoss, match=r"^kl.* became (inf|nan) at step 1 of epoch 1"):
         training.fit(model, digits, Run(tmp_path), epochs=1, **FIT)
 
 

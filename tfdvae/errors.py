@@ -1,5 +1,9 @@
-"""The one exception that a script turns into a sentence."""
+"""The exceptions that a script turns into a sentence."""
 
 
 class InputError(ValueError):
-    """Something that the user gave cannot be used. The message is one sentence or two: what, what was received, what to do."""
+    """Something that the user gave cannot be used. The message is a sentence: what, what was received, what is expected, what to do."""
+
+
+class NonFiniteLoss(ArithmeticError):
+    """A term of the objective became NaN or infinite. The message names the term and the step."""

@@ -79,7 +79,7 @@ def conv_encoder(image_shape, channels, units, passes, dtype):
     for i, n in enumerate(channels):
         conv = layers.Conv2D(n, 4, strides=2, padding="same", use_bias=False, name=f"conv_{i}", dtype=dtype)
         stack += _normalized(conv, passes)
-    return stack + [layers.Flatten(name="flatten", dtype=dtype)] + _dense(units, passes, dtype)
+    return [*stack, layers.Flatten(name="flatten", dtype=dtype), *_dense(units, passes, dtype)]
 
 
 def r0_encoder(image_shape, channels, units, passes, dtype):
@@ -88,12 +88,12 @@ def r0_encoder(image_shape, channels, units, passes, dtype):
     for i, n in enumerate(channels):
         stack += _normalized(layers.Conv2D(n, 5, padding="same", use_bias=False, name=f"conv_{i}", dtype=dtype), passes)
         stack += [layers.MaxPooling2D(3, strides=2, padding="same", name=f"pool_{i}", dtype=dtype)]
-    return stack + [layers.Flatten(name="flatten", dtype=dtype)] + _dense(units, passes, dtype)
+    return [*stack, layers.Flatten(name="flatten", dtype=dtype), *_dense(units, passes, dtype)]
 
 
 def mlp_encoder(image_shape, channels, units, passes, dtype):
     """Dense layers only."""
-    return [layers.Flatten(name="flatten", dtype=dtype)] + _dense(units, passes, dtype)
+    return [layers.Flatten(name="flatten", dtype=dtype), *_dense(units, passes, dtype)]
 
 
 def _upsampling_decoder(image_shape, output_channels, channels, units, dtype, kernel):
@@ -126,7 +126,8 @@ def r0_decoder(image_shape, output_channels, channels, units, dtype):
 def mlp_decoder(image_shape, output_channels, channels, units, dtype):
     """Mirror of `mlp_encoder`."""
     height, width = image_shape[:2]
-    return _dense(tuple(reversed(units)), 1, dtype) + [
+    return [
+        *_dense(tuple(reversed(units)), 1, dtype),
         layers.Dense(height * width * output_channels, name="outputs", dtype=dtype),
         layers.Reshape((height, width, output_channels), name="reshape", dtype=dtype),
     ]

@@ -11,8 +11,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 TITLES = {
     "loss": "loss",
     "neg_elbo": "−ELBO",
-    "reconstruction": "reconstruction (final output)",
-    "vae_reconstruction": "reconstruction (VAE's output)",
+    "reconstruction": "reconstruction",
+    "vae_reconstruction": "reconstruction of the VAE within",
     "kl": "KL divergence",
     "label": "class cross-entropy",
     "error": "classification error",
@@ -22,7 +22,7 @@ TITLES = {
 def run_curves(history, path):
     """Draw every term of one run over its epochs, training and validation."""
     terms = [term for term in TITLES if f"val_{term}" in history[0]]
-    columns = min(3, len(terms))
+    columns = 2 if len(terms) in (2, 4) else 3
     rows = -(-len(terms) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(4.2 * columns, 3.1 * rows), squeeze=False, layout="constrained")
     for axis, term in zip(axes.flat, terms):
@@ -53,11 +53,19 @@ def compared_curves(histories, term, path, title=""):
     _save(figure, path)
 
 
-def grids(columns, path, low=0.0, high=1.0, side=8):
-    """Draw sets of images as square grids beside each other: columns is title -> (n, H, W, C), the same images in each place."""
-    figure, axes = plt.subplots(1, len(columns), figsize=(3.6 * len(columns), 3.9), squeeze=False, layout="constrained")
+def grids(columns, path, pixel_range="unit", side=8):
+    """Draw sets of images as square grids beside each other.
+
+    Args:
+        columns: title -> (n, H, W, C); what belongs together stands in the same place of each grid.
+        path: of the PNG.
+        pixel_range: "unit" for pixels in [0, 1], "signed" for [-1, 1].
+        side: images in a row.
+    """
+    low = -1.0 if pixel_range == "signed" else 0.0
+    figure, axes = plt.subplots(1, len(columns), figsize=(3.6 * len(columns), 3.8), squeeze=False, layout="constrained")
     for axis, (title, images) in zip(axes.flat, columns.items()):
-        mosaic = _mosaic(np.clip((np.asarray(images, np.float32) - low) / (high - low), 0.0, 1.0), side)
+        mosaic = _mosaic(np.clip((np.asarray(images, np.float32) - low) / (1.0 - low), 0.0, 1.0), side)
         axis.imshow(mosaic, cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest")
         axis.set_title(title)
         axis.set_axis_off()

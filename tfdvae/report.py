@@ -6,26 +6,28 @@ import io
 CSV_COLUMNS = ("model", "dataset", "seed", "n", "reconstruction", "kl", "neg_elbo", "classifier_error")
 
 
-def table_csv(rows):
-    """Return the table as CSV. Each row is a dict with "model", "dataset", "seed" and the "summary" of `evaluation.summarize`."""
+def table_csv(evaluated):
+    """Return the table as CSV, one row a run: `evaluated` is a list of objects with params, record and summary."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
-    for row in rows:
-        summary = row["summary"]
-        means = [_mean(summary, name) for name in ("reconstruction", "kl", "neg_elbo", _error_name(summary))]
-        writer.writerow([row["model"], row["dataset"], row["seed"], summary["n"], *("" if m is None else f"{m:.6g}" for m in means)])
+    for each in evaluated:
+        means = [_mean(each.summary, name) for name in ("reconstruction", "kl", "neg_elbo", _error_name(each.summary))]
+        numbers = ["" if mean is None else f"{mean:.6g}" for mean in means]
+        writer.writerow([*(each.params[name] for name in ("model", "dataset", "seed")), each.summary["n"], *numbers])
     return text.getvalue()
 
 
-def table_markdown(rows):
-    """Return the table as Markdown, each number with its standard error over test images."""
+def table_markdown(evaluated):
+    """Return the table as Markdown, each number with its standard error over test images, and what a reader must know of the data."""
     lines = ["| model | dataset | test loss | test KLD | −ELBO | classifier error |", "|---|---|---|---|---|---|"]
-    for row in rows:
-        summary = row["summary"]
-        cells = [_cell(summary, name, 1, "") for name in ("reconstruction", "kl", "neg_elbo")]
-        cells.append(_cell(summary, _error_name(summary), 100, " %"))
-        lines.append(f"| {row['model']}, seed {row['seed']} | {row['dataset']} | {' | '.join(cells)} |")
+    for each in evaluated:
+        cells = [_cell(each.summary, name, 1, "") for name in ("reconstruction", "kl", "neg_elbo")]
+        cells.append(_cell(each.summary, _error_name(each.summary), 100, " %"))
+        lines.append(f"| {each.params['model']}, seed {each.params['seed']} | {each.params['dataset']} | {' | '.join(cells)} |")
+    counts = " or ".join(f"{n:,}" for n in sorted({each.summary["n"] for each in evaluated}))
+    lines += ["", f"Nats per image, mean ± standard error over {counts} test images."]
+    lines += [f"Note: {note}." for note in sorted({each.record["data"]["note"] for each in evaluated} - {""})]
     return "\n".join(lines) + "\n"
 
 

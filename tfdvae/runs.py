@@ -128,7 +128,8 @@ class Run:
         path = self.file(name)
         try:
             with safetensors.safe_open(path, framework="numpy") as file:
-                return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}
+                names = file.keys()  # it cannot be iterated itself
+                return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
         except FileNotFoundError:
             raise InputError(f"checkpoint: {self} has no {name}; its training had not finished an epoch, so train it again.") from None
         except Exception as error:  # safetensors raises its own kinds for truncated and malformed files
@@ -188,6 +189,8 @@ def write(path, content):
 def git_revision():
     """Return the revision of the code that runs, marked where files differ from it, or None outside a checkout."""
     root = pathlib.Path(__file__).parent.parent
+    if not (root / "setup.py").exists():  # installed; a checkout around it would be another project's
+        return None
     try:
         revision = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
         status = subprocess.run(["git", "status", "--porcelain", "-uno"], cwd=root, capture_output=True, text=True, check=True).stdout

@@ -8,12 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from .build import MODEL_PARAMETERS, build_model
-from .errors import InputError
+from .errors import InputError, NonFiniteLoss
 from .runs import BEST, LAST, TENSORBOARD, Run
-
-
-class NonFiniteLoss(ArithmeticError):
-    """A term of the objective became NaN or infinite."""
 
 
 def resolve_precision(precision):

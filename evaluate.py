@@ -1,6 +1,7 @@
 """Evaluate trained runs on the test set: python evaluate.py --checkpoint RUN [RUN ...] [--classifier RUN] [--output FOLDER]."""
 
 import dataclasses
+import functools
 import pathlib
 import re
 import shlex
@@ -65,11 +66,13 @@ def main(checkpoint, classifier="", output=""):
     from tfdvae.startup import import_tensorflow
 
     import_tensorflow()
+    from tfdvae import data
     from tfdvae.training import load_model
 
     models = [load_model(run) for run in runs]
     judging_model = load_model(judge) if judge else None
-    datasets = [load_data(run, record) for run, record in zip(runs, records)]
+    load_dataset = functools.cache(data.load_dataset)  # runs on the same data read it once
+    datasets = [load_data(run, record, load_dataset) for run, record in zip(runs, records)]
     evaluated = [evaluate_run(*each, judging_model) for each in zip(runs, records, models, datasets)]
     report(evaluated, output)
     if not judge and any(each.params["model"] != "classifier" for each in evaluated):
@@ -92,10 +95,8 @@ def check_judge(judge, records):
                 raise InputError(f"classifier: {judge} was trained with {name} {params[name]}; expected {expected}, as the run.")
 
 
-def load_data(run, record):
+def load_data(run, record, load_dataset):
     """Return the dataset that a run was trained on, or raise InputError where it is no longer the same."""
-    from tfdvae.data import load_dataset
-
     names = ("validation_fraction", "image_size", "pixel_range", "binarize", "memory_limit")
     dataset = load_dataset(record["params"]["dataset"], **{name: record["params"][name] for name in names})
     expected = tuple(record["data"]["image_shape"])

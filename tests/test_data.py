@@ -79,6 +79,8 @@ def test_folder_of_classes(folder_of_classes):
     assert pictures.image_shape == (9, 7, 3) and pictures.class_names == ("bright", "dark") and pictures.sizes == (33, 3, 4)
     images, labels = collect(pictures.train(10), 4)
     np.testing.assert_array_equal(images[:, 0, 0, 0], np.where(labels == 0, 1.0, 0.0))
+    held = data.load_dataset(f"folder:{folder_of_classes}", validation_fraction=0.5)
+    assert min(np.bincount(collect(held.validation(50))[1], minlength=2)) >= 4  # 18 images of two classes, not of the first
 
 
 def test_folder_without_classes_is_resized_and_stays_grey(tmp_path):

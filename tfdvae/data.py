@@ -27,7 +27,6 @@ from .errors import InputError
 
 SPLIT_SEED = 1797  # of the test set where a dataset brings none: the same for every run
 BINARIZE_SEED = 784  # of validation and test images under binarize="sample"
-SHUFFLE_BUFFER = 10_000  # encoded images, when streaming
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 TRAIN, VALIDATION, TEST = 0, 1, 2
 OFFICIAL_SIZES = {"mnist": (60_000, 10_000), "cifar10": (50_000, 10_000)}  # training, test
@@ -47,6 +46,7 @@ class Source:
     images: np.ndarray | None = None
     labels: np.ndarray | None = None
     stream: Callable[[], tf.data.Dataset] | None = None
+    shuffle_buffer: int = 0  # elements of the stream, kept while shuffling
     decode: Callable | None = None
 
 
@@ -185,7 +185,7 @@ class Part:
         examples = self.source.stream().enumerate().filter(lambda i, _: member[i]).map(lambda _, example: example)
         if shuffle_seed is not None:
             seed, epoch = shuffle_seed
-            examples = examples.shuffle(SHUFFLE_BUFFER, seed=seed + 1_000_003 * (epoch + 1), reshuffle_each_iteration=False)
+            examples = examples.shuffle(self.source.shuffle_buffer, seed=seed + 1_000_003 * (epoch + 1), reshuffle_each_iteration=False)
         images = examples.map(self.source.decode, num_parallel_calls=tf.data.AUTOTUNE)
         return images.batch(batch_size)
 
@@ -262,7 +262,8 @@ def _tfds(name, image_size, limit):
 
         n = builder.info.splits[split].num_examples
         if n * math.prod(image_shape) > limit:
-            return Source(n, image_shape, class_names, stream=stream, decode=decode)
+            buffer = int(min(max(limit / 4 / math.prod(image_shape), 100), 10_000))
+            return Source(n, image_shape, class_names, stream=stream, shuffle_buffer=buffer, decode=decode)
         images, labels = np.empty((n, *image_shape), np.uint8), np.empty(n, np.int64)
         batches = stream().map(decode, num_parallel_calls=tf.data.AUTOTUNE).batch(1000)
         start = 0
@@ -319,6 +320,9 @@ def _folder(name, image_size, limit):
         )
     paths = loose or [p for group in classes.values() for p in group]
     labels = np.repeat(np.arange(len(classes)), [len(v) for v in classes.values()]) if classes else None
+    mixed = np.random.default_rng(SPLIT_SEED).permutation(len(paths))  # else the first tenth would be of the first class
+    paths = [paths[i] for i in mixed]
+    labels = labels[mixed] if classes else None
 
     sizes, grey = set(), True
     for path in paths:
@@ -349,7 +353,7 @@ def _folder(name, image_size, limit):
         image = tf.numpy_function(lambda p: read(pathlib.Path(os.fsdecode(p))), [path], tf.uint8)
         return (tf.ensure_shape(image, image_shape), *label)
 
-    return Source(stream=stream, decode=decode, **common)
+    return Source(stream=stream, shuffle_buffer=len(paths), decode=decode, **common)
 
 
 def _opened(path):

@@ -2,13 +2,13 @@
 
 import dataclasses
 import functools
+import os
 import pathlib
 import re
 import shlex
 import sys
 
-import tyro
-
+import params as parameters
 from tfdvae.errors import InputError
 from tfdvae.runs import Run, write
 
@@ -18,7 +18,7 @@ class Options:
     """What `evaluate.py` is asked to do."""
 
     # folders of the runs to evaluate, as train.py printed them
-    checkpoint: tuple[str, ...]
+    checkpoint: tuple[str, ...] = ()
     # folder of a classifier's run, trained on the same data, to judge the models' outputs
     classifier: str = ""
     # folder for the table and the figures that set the runs beside each other; none: the table is printed alone
@@ -53,15 +53,18 @@ def main(checkpoint, classifier="", output=""):
     Raises:
         InputError: a run or its data cannot be used; nothing has been written then.
     """
-    if not checkpoint:
-        raise InputError("checkpoint: received none; expected the folder of at least one run; add --checkpoint RUN.")
+    if not checkpoint or len(set(map(os.path.realpath, checkpoint))) < len(checkpoint):
+        raise InputError(f"checkpoint: received {', '.join(checkpoint) or 'none'}; expected the folders of runs, each once.")
     runs = [Run(path) for path in checkpoint]
     records = [run.read_record() for run in runs]
     judge = Run(classifier) if classifier else None
     if judge:
         check_judge(judge, records)
+    for run in runs:
+        run.check_writable("checkpoint")
     if output:
-        Run(output).check_writable()
+        Run(output).check_writable("output")
+        check_comparable(records)
 
     from tfdvae.startup import import_tensorflow
 
@@ -72,15 +75,41 @@ def main(checkpoint, classifier="", output=""):
     models = [load_model(run) for run in runs]
     judging_model = load_model(judge) if judge else None
     load_dataset = functools.cache(data.load_dataset)  # runs on the same data read it once
-    datasets = [load_data(run, record, load_dataset) for run, record in zip(runs, records)]
-    evaluated = [evaluate_run(*each, judging_model) for each in zip(runs, records, models, datasets)]
+    datasets = [load_dataset(r["params"]["dataset"], **{k: r["params"][k] for k in data.PARAMETERS}) for r in records]
+    for dataset, record in zip(datasets, records):
+        data.check_unchanged(dataset, record["data"])
+    evaluated = [evaluate_run(*each, judge, judging_model) for each in zip(runs, records, models, datasets)]
     report(evaluated, output)
-    if not judge and any(each.params["model"] != "classifier" for each in evaluated):
-        command = shlex.join(
-            ["python", "train.py", records[0]["preset"], "--model", "classifier", "--dataset", evaluated[0].params["dataset"]]
-        )
-        print(f"\nFor the classifier's error on the outputs, train one with\n  {command}\nand add --classifier with its folder.")
+    if not judge:
+        suggest_classifier(records)
     return evaluated
+
+
+def suggest_classifier(records):
+    """Print the command that trains a classifier for the first run that wants one."""
+    wanting = [r for r in records if r["params"]["model"] != "classifier" and r["data"]["class_names"]]
+    if not wanting:
+        return
+    params = wanting[0]["params"]
+    name = f"{params['dataset']}_classifier"
+    words = [name] if name in parameters.PRESETS else ["--model", "classifier", "--dataset", params["dataset"]]
+    for option in ("image_size", "pixel_range"):
+        if params[option] != getattr(parameters.Params(), option):
+            words += ["--" + option.replace("_", "-"), str(params[option])]
+    command = shlex.join(["python", "train.py", *words])
+    print(f"\nFor the classifier's error on the outputs, train one with\n  {command}\nand add --classifier with its folder.")
+
+
+def check_comparable(records):
+    """Raise InputError where runs on one dataset see its images differently, so that their outputs cannot stand in one figure."""
+    for name in ("image_size", "pixel_range", "binarize"):
+        seen = {}
+        for params in (record["params"] for record in records if record["params"]["model"] != "classifier"):
+            if seen.setdefault(params["dataset"], params[name]) != params[name]:
+                raise InputError(
+                    f"output: received runs on {params['dataset']} with {name} {seen[params['dataset']]} and {params[name]}; expected runs "
+                    "that see the same images; evaluate them apart."
+                )
 
 
 def check_judge(judge, records):
@@ -95,29 +124,17 @@ def check_judge(judge, records):
                 raise InputError(f"classifier: {judge} was trained with {name} {params[name]}; expected {expected}, as the run.")
 
 
-def load_data(run, record, load_dataset):
-    """Return the dataset that a run was trained on, or raise InputError where it is no longer the same."""
-    names = ("validation_fraction", "image_size", "pixel_range", "binarize", "memory_limit")
-    dataset = load_dataset(record["params"]["dataset"], **{name: record["params"][name] for name in names})
-    expected = tuple(record["data"]["image_shape"])
-    if dataset.image_shape != expected or list(dataset.class_names) != list(record["data"]["class_names"]):
-        raise InputError(
-            f"checkpoint: {run} was trained on {dataset.name} with images of {expected} and {len(record['data']['class_names'])} classes; "
-            f"it now has {dataset.image_shape} and {dataset.num_classes}; train again."
-        )
-    return dataset
-
-
-def evaluate_run(run, record, model, dataset, judge):
+def evaluate_run(run, record, model, dataset, judge, judging_model):
     """Evaluate one run and write its numbers and its grid."""
     from tfdvae import evaluation, plots
 
     params = record["params"]
     is_classifier = params["model"] == "classifier"
     batches = dataset.test(evaluation.BATCH)
-    per_image = evaluation.evaluate_model(model, batches, None if is_classifier or not dataset.num_classes else judge)
+    per_image = evaluation.evaluate_model(model, batches, None if is_classifier or not dataset.num_classes else judging_model)
     summary = evaluation.summarize(per_image)
-    run.write_evaluation({name: params[name] for name in ("model", "dataset", "seed")} | summary, per_image)
+    described = {name: params[name] for name in ("model", "dataset", "seed")} | {"classifier": str(judge) if judge else None}
+    run.write_evaluation(described | summary, per_image)
     if is_classifier:
         return Evaluated(run, record, summary, None)
     images, outputs = evaluation.reconstruction_grid(model, batches)
@@ -148,36 +165,25 @@ def report(evaluated, output):
 def draw_comparison(evaluated, folder, prefix):
     """Draw the curves of runs on one dataset in one plot a term, and their outputs for the same test images in one grid."""
     from tfdvae import plots
+    from tfdvae.report import labels
 
-    labels = dict(zip(name_apart(evaluated), evaluated))
+    labelled = dict(zip(labels(evaluated), evaluated))
     for term in ("reconstruction", "kl", "neg_elbo"):
-        histories = {label: each.run.read_history() for label, each in labels.items()}
+        histories = {label: each.run.read_history() for label, each in labelled.items()}
         histories = {label: rows for label, rows in histories.items() if rows and f"val_{term}" in rows[0]}
         if histories:
             plots.compared_curves(histories, term, folder / f"{prefix}{term}.png", evaluated[0].params["dataset"])
-    columns = {"test images": evaluated[0].grid[0]} | {f"{label} outputs": each.grid[1] for label, each in labels.items()}
+    columns = {"test images": evaluated[0].grid[0]} | {f"{label} outputs": each.grid[1] for label, each in labelled.items()}
     plots.grids(columns, folder / f"{prefix}grid.png", evaluated[0].params["pixel_range"])
-
-
-def name_apart(evaluated):
-    """Return a label for each run: its model, with its seed or else its folder's name where models repeat."""
-    for label in (
-        lambda each: each.params["model"],
-        lambda each: f"{each.params['model']}, seed {each.params['seed']}",
-        lambda each: str(each.run),
-    ):
-        labels = [label(each) for each in evaluated]
-        if len(set(labels)) == len(labels):
-            return labels
-    raise InputError(f"checkpoint: received {labels}; expected each run once.")
 
 
 def command_line(arguments):
     """Run the script, turning what the user can mend into one sentence and exit status 2."""
     try:
-        options = tyro.cli(Options, prog="evaluate.py", description="Evaluate trained runs on the test set.", args=arguments)
+        about = {"prog": "evaluate.py", "description": "Evaluate trained runs on the test set."}
+        options = parameters.read_options(Options, arguments, names=parameters.names(Options), **about)
         main(**dataclasses.asdict(options))
-    except InputError as error:
+    except (parameters.ParameterError, InputError) as error:
         print(f"evaluate.py: {error}", file=sys.stderr)
         return 2
     return 0

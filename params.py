@@ -4,8 +4,10 @@ python train.py                                   the digits preset as it stands
 python train.py mnist --model vae --epochs 5      a preset, with two parameters overridden
 """
 
+import contextlib
 import dataclasses
 import difflib
+import io
 import math
 
 import tyro
@@ -155,6 +157,7 @@ def check(params):
 
     if params.model == "classifier":
         return
+    require("augment", params.augment == "none", f"none for a {params.model}", "only a classifier's images are varied")
     require(
         "likelihood",
         params.likelihood != "bernoulli" or params.pixel_range == "unit",
@@ -215,13 +218,17 @@ def preset(name):
 
 def override(params, **values):
     """Return params with some values replaced, checked; an unknown name is an error that lists those there are."""
-    names = [field.name for field in dataclasses.fields(params)]
-    for name in values:
-        if name not in names:
-            raise ParameterError(f"{name}: no such parameter; expected one of {', '.join(names)}.")
-    params = dataclasses.replace(params, **values)
+    check_names(values)
+    params = dataclasses.replace(params, **{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
     check(params)
     return params
+
+
+def check_names(values):
+    """Raise ParameterError at the first name that is no parameter."""
+    for name in values:
+        if name not in names(Params):
+            raise ParameterError(f"{name}: no such parameter; expected one of {', '.join(names(Params))}.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -242,24 +249,54 @@ def parse(arguments):
         The preset's name or None, the parameters that were given (name -> value), resume, overwrite.
 
     Raises:
-        ParameterError: an unknown preset or option. A value of the wrong type, and --help, exit from within.
+        ParameterError: an unknown preset or option, or a value of the wrong type.
     """
     named = bool(arguments) and not arguments[0].startswith("-")
     name, options = (arguments[0], arguments[1:]) if named else (None, arguments)
-    command, unknown = tyro.cli(
+    command = read_options(
         Command,
+        options,
         prog="train.py [PRESET]",
         description=f"Train one model. PRESET is one of {', '.join(PRESETS)} (default: {DEFAULT_PRESET}). Defaults below are its own.",
         default=Command(preset(name or DEFAULT_PRESET)),
-        args=options,
-        return_unknown_args=True,
+        names=(*names(Params), "resume", "overwrite"),
     )
-    fields = [field.name for field in dataclasses.fields(Params)]
+    words = {word.partition("=")[0].removeprefix("--").replace("-", "_") for word in options if word.startswith("--")}
+    given = {f: getattr(command.params, f) for f in names(Params) if f in words or f"no_{f}" in words}
+    return name, given, command.resume, command.overwrite
+
+
+def read_options(kind, arguments, *, names, **settings):
+    """Read a dataclass from a command line with tyro, whose complaints become one sentence each.
+
+    Args:
+        kind: the dataclass.
+        arguments: words of the command line.
+        names: of all options, to be listed where one is unknown.
+        settings: prog, description and default, for tyro.
+
+    Raises:
+        ParameterError: an unknown option, or a value that is missing or of the wrong type. --help exits from within.
+    """
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            options, unknown = tyro.cli(kind, args=arguments, return_unknown_args=True, **settings)
+    except SystemExit as exit:
+        if exit.code in (None, 0):
+            raise
+        lines = [line.strip("│╭╮╰╯─ ") for line in complaint.getvalue().splitlines()]
+        reason = next((line for line in lines[1:] if line), "the command line cannot be read")
+        raise ParameterError(f"{reason.removeprefix('Error parsing ').rstrip('.')}; see --help for what is expected.") from None
     if unknown:
-        flags = ["--" + f.replace("_", "-") for f in (*fields, "resume", "overwrite")]
+        flags = ["--" + name.replace("_", "-") for name in names]
         near = difflib.get_close_matches(unknown[0], flags, 1)
         hint = f"did you mean {near[0]}? Expected" if near else "expected"
-        raise ParameterError(f"{unknown[0]}: no such option; {hint} a PRESET first, then {', '.join(flags)}.")
-    words = {word.partition("=")[0].removeprefix("--").replace("-", "_") for word in options if word.startswith("--")}
-    given = {f: getattr(command.params, f) for f in fields if f in words or f"no_{f}" in words}
-    return name, given, command.resume, command.overwrite
+        first = " a PRESET first, then" if "resume" in names else ""
+        raise ParameterError(f"{unknown[0]}: no such option; {hint}{first} {', '.join(flags)}.")
+    return options
+
+
+def names(kind):
+    """Return the names of a dataclass's fields."""
+    return [field.name for field in dataclasses.fields(kind)]

@@ -15,7 +15,6 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["tfdvae", "tfdvae.*"]),
-    py_modules=["params", "train", "evaluate"],
     python_requires=">=3.10,<3.14",
     install_requires=[
         "tensorflow>=2.20,<3",

@@ -93,6 +93,30 @@ def test_folder_without_classes_is_resized_and_stays_grey(tmp_path):
         data.load_dataset(f"folder:{tmp_path}")
 
 
+def test_sixteen_bit_images_keep_their_greys(tmp_path):
+    for i in range(12):
+        Image.fromarray(np.full((4, 4), 257 * 20 * i, np.uint16)).save(tmp_path / f"{i}.png")
+    pictures = data.load_dataset(f"folder:{tmp_path}", validation_fraction=0.2)
+    values = np.concatenate([collect(pictures.train(9), 1), collect(pictures.validation(9)), collect(pictures.test(9))])[:, 0, 0, 0]
+    np.testing.assert_allclose(np.sort(values) * 255, np.arange(0, 240, 20), atol=1e-4)
+
+
+def test_a_changed_folder_is_noticed(folder_of_classes):
+    name = f"folder:{folder_of_classes}"
+    described = data.describe(data.load_dataset(name))
+    data.check_unchanged(data.load_dataset(name), described)
+    Image.fromarray(np.zeros((9, 7, 3), np.uint8)).save(folder_of_classes / "dark" / "another.png")
+    with pytest.raises(InputError, match="not what the run was trained on"):
+        data.check_unchanged(data.load_dataset(name), described)
+
+
+def test_misspelt_choices_are_refused():
+    with pytest.raises(ValueError, match=r"pixel_range to be one of unit, signed. Received 'Signed'"):
+        data.load_dataset("digits", pixel_range="Signed")
+    with pytest.raises(ValueError, match="binarize"):
+        data.load_dataset("digits", binarize="thresh")
+
+
 def test_streamed_folder_equals_the_one_in_memory(folder_of_classes):
     whole = data.load_dataset(f"folder:{folder_of_classes}")
     streamed = data.load_dataset(f"folder:{folder_of_classes}", memory_limit=1e-6)
@@ -204,6 +228,13 @@ def test_a_tfds_dataset_without_a_test_split_gets_a_fixed_one(tmp_path, monkeypa
     np.testing.assert_array_equal(collect(whole.test(5))[0], collect(streamed.test(5))[0])
     everything = np.concatenate([collect(whole.train(41), 1)[0], collect(whole.validation(5))[0], collect(whole.test(5))[0]])
     np.testing.assert_array_equal(np.sort(everything[:, 0, 0, 0] * 255).round(), np.arange(50))
+
+
+def test_the_fine_label_is_taken_where_there_is_a_coarse_one():
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder("cifar100")
+    assert data._image_and_label("cifar100", builder.info.features, tfds) == ("image", "label")
 
 
 def test_tfds_images_of_different_sizes_want_image_size(tmp_path, monkeypatch):

@@ -59,6 +59,16 @@ def test_summary_of_hand_made_values():
     assert "error_of_original" not in summary
 
 
+def test_a_single_image_has_no_standard_error():
+    assert evaluation.summarize({"kl": np.array([2.0])}) == {"n": 1, "kl": {"mean": 2.0, "standard_error": None}}
+    assert report._cell({"kl": {"mean": 2.0, "standard_error": None}}, "kl", 1, "") == "2.00"
+
+
+def test_runs_are_told_apart():
+    runs = [SimpleNamespace(run=f"runs/{i}", params={"model": "vae", "seed": 0}) for i in range(2)]
+    assert report.labels(runs) == ["runs/0", "runs/1"] and report.labels(runs[:1]) == ["vae"]
+
+
 def test_unlabelled_images_are_evaluated_without_classes(labelled):
     found = evaluation.evaluate_model(build_model(model="dae", **SMALL), tf.data.Dataset.from_tensor_slices(labelled[0][:20]).batch(9))
     assert set(found) == {"loss", "reconstruction"} and len(found["loss"]) == 20
@@ -72,8 +82,8 @@ def evaluated():
     classifier = {"n": 10, "loss": value(0.03), "error": value(0.0101)}
     record = {"data": {"note": "a note"}}
     return [
-        SimpleNamespace(params={"model": "vae", "dataset": "mnist", "seed": 1}, summary=vae, record=record),
-        SimpleNamespace(params={"model": "classifier", "dataset": "mnist", "seed": 0}, summary=classifier, record=record),
+        SimpleNamespace(run="r", params={"model": "vae", "dataset": "mnist", "seed": 1}, summary=vae, record=record),
+        SimpleNamespace(run="r", params={"model": "classifier", "dataset": "mnist", "seed": 0}, summary=classifier, record=record),
     ]
 
 

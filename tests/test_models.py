@@ -130,6 +130,7 @@ def test_classifier_terms_of_hand_made_logits():
 
 @pytest.mark.parametrize("model", ["vae", "dvae", "dae"])
 def test_metrics_weigh_every_image_alike_over_a_ragged_last_batch(model, images):
+    images[6] = 0.0  # the short batch unlike the others
     model = small(model)
     model.compile(optimizer="adam", jit_compile=False)
     model.fit(images, batch_size=3, epochs=1, verbose=0)
@@ -137,9 +138,9 @@ def test_metrics_weigh_every_image_alike_over_a_ragged_last_batch(model, images)
     batches = [images[:3], images[3:6], images[6:]]
     terms = [model.loss_terms(batch, seed=[20160, i]) for i, batch in enumerate(batches)]
     plain = {k: np.concatenate([t[k].numpy() for t in terms]).mean() for k in model.term_names}
-    assert found == pytest.approx(plain, rel=1e-5)
+    assert found == pytest.approx(plain, rel=1e-4, abs=1e-5)
     batch_means = np.mean([t["loss"].numpy().mean() for t in terms])
-    assert found["loss"] != pytest.approx(batch_means, rel=1e-5)  # the mistake this test is for
+    assert found["loss"] != pytest.approx(batch_means, rel=1e-3)  # the mistake this test is for
 
 
 def test_validation_repeats_and_leaves_training_s_randomness_alone(images):
@@ -198,6 +199,22 @@ def test_public_methods_and_their_shapes(images):
     np.testing.assert_array_equal(model.sample(4, seed=1), model.sample(4, seed=1))
     assert not np.array_equal(model.sample(4, seed=1), model.sample(4, seed=2))
     assert model.sample(4).shape == (4, 5, 6, 1)
+
+
+@pytest.mark.parametrize("name, value", [("model", "VAE"), ("network", "cnn"), ("likelihood", "normal"), ("precision", "float16")])
+def test_misspelt_names_are_refused(name, value):
+    with pytest.raises(ValueError, match=f"Expected {name} to be one of .* Received '{value}'"):
+        small(**{"model": "vae", name: value})
+
+
+def test_building_leaves_the_caller_s_random_numbers_alone():
+    import random
+
+    random.seed(1)
+    expected = random.random()
+    random.seed(1)
+    small("vae", seed=3)
+    assert random.random() == expected
 
 
 def test_the_seed_decides_the_initial_weights():

@@ -28,6 +28,13 @@ def test_published_parameter_counts_of_r0_on_mnist():
     assert sum(int(np.prod(v.shape)) for v in encoder.trainable_variables) == weights + 2 * (64 + 64 + 384 + 192)
 
 
+def test_r0_decoder_goes_from_128_to_64_to_3_channels_on_colour_images():
+    decoder = networks.decoder("r0", (32, 32, 3), 3)
+    decoder.build((None, 100))
+    kernels = [tuple(layer.kernel.shape) for layer in decoder.layers if layer.name.startswith("conv") and hasattr(layer, "kernel")]
+    assert kernels == [(5, 5, 64, 128), (5, 5, 3, 64)]
+
+
 def test_classifier_varies_images_in_training_only():
     network = networks.classifier((16, 16, 3), 4, shift=0.2, flip=True)
     x = np.random.default_rng(0).random((32, 16, 16, 3)).astype(np.float32)

@@ -12,8 +12,9 @@ from params import PRESETS, ParameterError, Params, check, override, parse
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_are_valid_for_every_model(name):
+    check(PRESETS[name])
     for model in params.MODELS:
-        check(dataclasses.replace(PRESETS[name], model=model))
+        check(dataclasses.replace(PRESETS[name], model=model, augment="none"))
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,7 @@ def test_presets_are_valid_for_every_model(name):
         ("precision", "float16", "auto, float32, bfloat16"),
         ("pixel_range", "byte", "unit, signed"),
         ("augment", "rotate", "none, shift, shift_flip"),
+        ("augment", "shift", "none for a dvae"),
         ("dataset", "", "digits, folder:PATH"),
         ("dataset", "folder:", "digits, folder:PATH"),
         ("epochs", 0, "at least 1"),
@@ -105,6 +107,8 @@ def test_every_field_can_be_given_on_the_command_line(value):
         (["imagenet"], "digits, mnist, cifar10, mnist_classifier"),
         (["--modle", "vae"], "did you mean --model"),
         (["--model", "vae", "mnist"], "PRESET first"),
+        (["--epochs", "ten"], "--epochs: .*'ten'"),
+        (["--epochs"], "Missing value .*--epochs"),
     ],
 )
 def test_unknown_words_are_refused(words, expected):

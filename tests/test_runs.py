@@ -127,4 +127,5 @@ def test_new_runs_count_up(tmp_path, monkeypatch):
         run = runs.new_run(params.override(params.preset("mnist"), seed=1))
         assert str(run) == expected
         run.path.mkdir(parents=True)
-    assert str(runs.new_run(params.override(params.Params(), dataset="folder:../my/cats/"))) == "runs/cats-dvae-seed0"
+    for dataset, expected in (("folder:../my/cats/", "cats"), ("emnist/letters:3.0.0", "emnist-letters-3.0.0")):
+        assert str(runs.new_run(params.override(params.Params(), dataset=dataset))) == f"runs/{expected}-dvae-seed0"

@@ -113,7 +113,7 @@ def test_evaluate_makes_the_table_twice_alike(trained):
 
 def test_evaluate_without_a_classifier_says_how_to_train_one(trained):
     done = run("evaluate.py", "--checkpoint", "runs/digits-vae-seed0", cwd=trained[0])
-    assert "python train.py digits --model classifier" in done.stdout and "| vae, seed 0 | digits | " in done.stdout
+    assert "python train.py --model classifier --dataset digits\n" in done.stdout and "| vae, seed 0 | digits | " in done.stdout
 
 
 def test_load_from_python(trained):
@@ -180,6 +180,10 @@ def test_train_refuses_data_that_does_not_fit(trained, words, message):
             "is a dvae; expected the run of a classifier",
         ),
         (["--checkpoint", "runs/digits-vae-seed0", "nowhere"], "nowhere does not exist"),
+        (["--checkpoint", "runs/digits-vae-seed0", "runs/../runs/digits-vae-seed0"], "each once"),
+        ([], "checkpoint: received none"),
+        (["--chekpoint", "x"], "did you mean --checkpoint"),
+        (["--checkpoint", "runs/digits-vae-seed0", "--output", "runs/digits-vae-seed0/run.json"], "output: .*is a file"),
     ],
 )
 def test_evaluate_refuses(trained, words, message):
@@ -191,6 +195,8 @@ def test_a_read_only_run_folder_is_refused(trained, monkeypatch, tmp_path):
     with pytest.raises(InputError, match=r"run_dir: .*read-only"):
         train.main(run_dir=str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
+    with pytest.raises(InputError, match=r"checkpoint: .*read-only"):
+        evaluate.main([str(trained[0] / "runs" / "digits-vae-seed0")])
 
 
 def test_classes_are_asked_for_only_where_they_are_needed(tmp_path, folder_of_classes):
@@ -209,14 +215,25 @@ def test_resume_and_overwrite(tmp_path, capsys):
     train.main(resume=True, **tiny)  # nothing saved yet: it starts
     first = digest(tmp_path / "run")
     train.main(resume=True, run_dir=tiny["run_dir"], latent_dim=2)  # finished: nothing changes, an equal parameter is fine
-    assert "finished" in capsys.readouterr().out
+    assert "was finished already" in capsys.readouterr().out
     assert {k: v for k, v in digest(tmp_path / "run").items() if "tensorboard" not in k} == {
         k: v for k, v in first.items() if "tensorboard" not in k
     }
+    (tmp_path / "run" / "curves.png").unlink()
+    train.main(resume=True, run_dir=tiny["run_dir"], channels=[4])  # a picture that was not drawn any more
+    assert (tmp_path / "run" / "curves.png").exists()
     train.main(overwrite=True, **{**tiny, "seed": 5})
     assert json.loads((tmp_path / "run" / "run.json").read_text())["params"]["seed"] == 5
     with pytest.raises(ParameterError, match="no such parameter"):
         train.main(colour=3)
+
+
+def test_a_run_of_flags_that_need_each_other_resumes_with_one_of_them(tmp_path):
+    tiny = {"epochs": 1, "channels": (4,), "hidden_units": (8,), "batch_size": 700, "latent_dim": 2}
+    path = train.main(run_dir=str(tmp_path / "run"), share_encoder=False, propagate=False, **tiny)
+    train.main(run_dir=path, resume=True, propagate=False)
+    with pytest.raises(InputError, match=r"share_encoder: received True, but .* was started with False"):
+        train.main(run_dir=path, resume=True, share_encoder=True)
 
 
 def test_a_classifier_of_other_data_is_refused(trained, folder_of_classes):

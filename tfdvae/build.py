@@ -1,10 +1,11 @@
 """Flat parameters to a model: the one place that knows every name."""
 
+import contextlib
 import inspect
-
-import keras
+import random
 
 from . import corruptions, likelihoods, networks, priors
+from .errors import check_choice
 from .models import DAE, DVAE, VAE, Classifier
 
 
@@ -38,68 +39,85 @@ def build_model(
         precision: "float32" or "bfloat16", of the networks' computations; weights stay float32.
         The others: see `params.py`.
     """
-    keras.utils.set_random_seed(seed)  # initial weights
+    check_choice("model", model, ("vae", "dae", "dvae", "classifier"))
+    check_choice("network", network, networks.NETWORKS)
+    check_choice("precision", precision, ("float32", "bfloat16"))
     dtype = "mixed_bfloat16" if precision == "bfloat16" else "float32"
-    if model == "classifier":
-        shift, flip = {"none": (0.0, False), "shift": (0.1, False), "shift_flip": (0.125, True)}[augment]
-        return _built(
-            Classifier(networks.classifier(image_shape, num_classes, shift, flip, dtype), seed=seed, name="classifier"), image_shape
-        )
+    with initializers_seeded(seed):
+        if model == "classifier":
+            check_choice("augment", augment, AUGMENTATIONS)
+            built = Classifier(networks.classifier(image_shape, num_classes, **AUGMENTATIONS[augment], dtype=dtype), seed=seed, name=model)
+            built.build((None, *image_shape))
+            return built
 
-    density = {
-        "bernoulli": lambda: likelihoods.Bernoulli(),
-        "gaussian": lambda: likelihoods.Gaussian(),
-        "gaussian_fixed": lambda: likelihoods.FixedGaussian(sigma),
-    }[likelihood]()
-    sizes = {"channels": tuple(channels), "units": tuple(hidden_units), "dtype": dtype}
-    output_channels = image_shape[-1] * density.outputs_per_channel
+        density = build_likelihood(likelihood, sigma)
+        sizes = {"channels": tuple(channels), "units": tuple(hidden_units), "dtype": dtype}
+        output_channels = image_shape[-1] * density.outputs_per_channel
 
-    def new_encoder(name, passes=1):
-        return networks.encoder(network, image_shape, passes=passes, name=name, **sizes)
+        def new_encoder(name, passes=1):
+            return networks.encoder(network, image_shape, passes=passes, name=name, **sizes)
 
-    def new_decoder(name):
-        return networks.decoder(network, image_shape, output_channels, name=name, **sizes)
+        def new_decoder(name):
+            return networks.decoder(network, image_shape, output_channels, name=name, **sizes)
 
-    shared = model == "dvae" and share_encoder
-    parts = {
-        "encoder": new_encoder("encoder", passes=2 if shared else 1),
-        "decoder": new_decoder("decoder"),
-        "likelihood": density,
-        "latent_dim": latent_dim,
-        "seed": seed,
-        "name": model,
-    }
-    if model == "dae":
-        return _built(DAE(corruption=build_corruption(corruption, pixel_range, seed), **parts), image_shape)
-    parts |= {"prior": priors.StandardNormal(), "kl_weight": kl_weight, "label_weight": label_weight, "num_classes": num_classes}
-    if model == "vae":
-        return _built(VAE(**parts), image_shape)
-    return _built(
-        DVAE(
-            denoising_encoder=None if shared else new_encoder("denoising_encoder"),
-            denoising_decoder=new_decoder("denoising_decoder"),
-            denoise_weight=denoise_weight,
-            propagate=propagate,
-            **parts,
-        ),
-        image_shape,
-    )
+        shared = model == "dvae" and share_encoder
+        parts = {"encoder": new_encoder("encoder", passes=2 if shared else 1), "decoder": new_decoder("decoder")}
+        parts |= {"likelihood": density, "latent_dim": latent_dim, "seed": seed, "name": model}
+        if model == "dae":
+            built = DAE(corruption=build_corruption(corruption, pixel_range, seed), **parts)
+        else:
+            parts |= {"prior": priors.StandardNormal(), "kl_weight": kl_weight, "label_weight": label_weight, "num_classes": num_classes}
+            if model == "vae":
+                built = VAE(**parts)
+            else:
+                built = DVAE(
+                    denoising_encoder=None if shared else new_encoder("denoising_encoder"),
+                    denoising_decoder=new_decoder("denoising_decoder"),
+                    denoise_weight=denoise_weight,
+                    propagate=propagate,
+                    **parts,
+                )
+        built.build((None, *image_shape))
+    return built
+
+
+MODEL_PARAMETERS = tuple(inspect.signature(build_model).parameters)
+AUGMENTATIONS = {
+    "none": {},
+    "shift": {"shift": 0.1},
+    "shift_flip": {"shift": 0.125, "flip": True},
+}
+
+
+def build_likelihood(name, sigma=0.1):
+    """Return the likelihood of a name; sigma is the standard deviation of "gaussian_fixed"."""
+    check_choice("likelihood", name, ("bernoulli", "gaussian", "gaussian_fixed"))
+    if name == "bernoulli":
+        return likelihoods.Bernoulli()
+    return likelihoods.Gaussian() if name == "gaussian" else likelihoods.FixedGaussian(sigma)
 
 
 def build_corruption(spec, pixel_range="unit", seed=0):
     """Return the corruption layer of "gaussian:SIGMA", "masking:FRACTION" or "salt_and_pepper:FRACTION"."""
-    kind, amount = spec.split(":")
+    kind, _, amount = spec.partition(":")
+    check_choice("corruption", kind, ("gaussian", "masking", "salt_and_pepper"))
+    common = {"seed": seed, "name": "corruption"}
     if kind == "gaussian":
-        return corruptions.GaussianNoise(float(amount), seed=seed, name="corruption")
+        return corruptions.GaussianNoise(float(amount), **common)
     if kind == "masking":
-        return corruptions.Masking(float(amount), seed=seed, name="corruption")
-    low = -1.0 if pixel_range == "signed" else 0.0
-    return corruptions.SaltAndPepper(float(amount), low=low, seed=seed, name="corruption")
+        return corruptions.Masking(float(amount), **common)
+    return corruptions.SaltAndPepper(float(amount), low=-1.0 if pixel_range == "signed" else 0.0, **common)
 
 
-def _built(model, image_shape):
-    model.build((None, *image_shape))
-    return model
+@contextlib.contextmanager
+def initializers_seeded(seed):
+    """Have Keras' initializers draw their seeds from this one, and leave Python's own generator as it was.
 
-
-MODEL_PARAMETERS = tuple(inspect.signature(build_model).parameters)
+    An initializer without a seed takes one from Python's `random`.
+    """
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(state)

@@ -11,6 +11,7 @@ converted to float when it is asked for.
 
 import dataclasses
 import difflib
+import functools
 import hashlib
 import logging
 import math
@@ -23,12 +24,13 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from .errors import InputError
+from .errors import InputError, check_choice
 
 SPLIT_SEED = 1797  # of the test set where a dataset brings none: the same for every run
 BINARIZE_SEED = 784  # of validation and test images under binarize="sample"
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 TRAIN, VALIDATION, TEST = 0, 1, 2
+PARAMETERS = ("validation_fraction", "image_size", "pixel_range", "binarize", "memory_limit")  # of `load_dataset`, beside the name
 OFFICIAL_SIZES = {"mnist": (60_000, 10_000), "cifar10": (50_000, 10_000)}  # training, test
 
 
@@ -50,7 +52,7 @@ class Source:
     decode: Callable | None = None
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
     """Three parts, each a pipeline of batches: images (B, H, W, C) float32, with labels (B,) int64 where there are classes."""
 
@@ -110,6 +112,8 @@ def load_dataset(name, *, validation_fraction=0.1, image_size=0, pixel_range="un
     Raises:
         InputError: the dataset is unknown, cannot be had, or holds no images.
     """
+    check_choice("pixel_range", pixel_range, ("unit", "signed"))
+    check_choice("binarize", binarize, ("none", "threshold", "sample"))
     limit = memory_limit * 2**30
     test = None
     if name == "digits":
@@ -159,16 +163,17 @@ class Part:
 
     def __init__(self, source, member):
         self.n = int(member.sum())
-        self.source = source
-        self.member = member
-        if source.images is not None:
+        self.arrays = None
+        if source.images is None:
+            self.source, self.member = source, member
+        else:  # a copy, so that the source's memory can go
             arrays = (source.images[member], *(() if source.labels is None else (source.labels[member],)))
             with tf.device("CPU:0"):
                 self.arrays = tuple(tf.constant(array) for array in arrays)
 
     def batches(self, batch_size, shuffle_seed=None):
         """Return batches of (uint8 images, labels) or (uint8 images,), in order or shuffled by a (seed, epoch) pair."""
-        if self.source.images is None:
+        if self.arrays is None:
             return self.streamed(batch_size, shuffle_seed)
 
         def gather(first):
@@ -225,6 +230,13 @@ def _tfds(name, image_size, limit):
         raise InputError(f"dataset: received {name!r}, which TensorFlow Datasets cannot open: {_first_line(error)}.") from None
 
     image_key, label_key = _image_and_label(name, builder.info.features, tfds)
+    height, width, channels = builder.info.features[image_key].shape
+    if image_size:
+        height = width = image_size
+    if None in (height, width):
+        raise InputError(f"dataset {name} has images of different sizes: expected image_size to be set, received 0; try --image-size 64.")
+    if channels not in (1, 3):
+        raise InputError(f"dataset {name} has {channels} channels: expected images of 1 or 3 channels; choose another dataset.")
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # forty retries without a network are one failure, told below
     try:
         builder.download_and_prepare()
@@ -235,13 +247,6 @@ def _tfds(name, image_size, limit):
             "--dataset digits, which needs nothing."
         ) from None
 
-    height, width, channels = builder.info.features[image_key].shape
-    if image_size:
-        height = width = image_size
-    if None in (height, width):
-        raise InputError(f"dataset {name} has images of different sizes: expected image_size to be set, received 0; try --image-size 64.")
-    if channels not in (1, 3):
-        raise InputError(f"dataset {name} has {channels} channels: expected images of 1 or 3 channels; choose another dataset.")
     if "train" not in builder.info.splits:
         raise InputError(
             f"dataset {name} has the splits {', '.join(builder.info.splits)}: expected one named train; choose another dataset."
@@ -254,6 +259,9 @@ def _tfds(name, image_size, limit):
         image = _resize(image, image_size) if image_size else image
         return (image, example[label_key]) if label_key else (image,)
 
+    splits = [split for split in ("train", "test") if split in builder.info.splits]
+    total = sum(builder.info.splits[split].num_examples for split in splits)
+
     def source(split):
         def stream():
             read = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
@@ -261,7 +269,7 @@ def _tfds(name, image_size, limit):
             return examples.map(lambda e: {key: e[key] for key in (image_key, label_key) if key})
 
         n = builder.info.splits[split].num_examples
-        if n * math.prod(image_shape) > limit:
+        if total * math.prod(image_shape) > limit:
             buffer = int(min(max(limit / 4 / math.prod(image_shape), 100), 10_000))
             return Source(n, image_shape, class_names, stream=stream, shuffle_buffer=buffer, decode=decode)
         images, labels = np.empty((n, *image_shape), np.uint8), np.empty(n, np.int64)
@@ -279,7 +287,7 @@ def _tfds(name, image_size, limit):
             ) from None
         return Source(n, image_shape, class_names, images, labels if label_key else None)
 
-    return source("train"), source("test") if "test" in builder.info.splits else None
+    return source("train"), source("test") if "test" in splits else None
 
 
 def _image_and_label(name, features, tfds):
@@ -287,6 +295,7 @@ def _image_and_label(name, features, tfds):
     items = dict(features.items()) if hasattr(features, "items") else {}
     images = [k for k, v in items.items() if isinstance(v, tfds.features.Image)]
     labels = [k for k, v in items.items() if isinstance(v, tfds.features.ClassLabel)]
+    labels = ["label"] if "label" in labels else labels  # cifar100 has a coarse one beside it
     if len(images) != 1:
         raise InputError(
             f"dataset {name} is not an image-classification dataset: expected one image feature, received {', '.join(items) or 'none'}; "
@@ -328,7 +337,7 @@ def _folder(name, image_size, limit):
     for path in paths:
         with _opened(path) as image:
             sizes.add((image_size, image_size) if image_size else ImageOps.exif_transpose(image).size)
-            grey &= image.mode in ("1", "L", "I;16")
+            grey &= image.mode in ("1", "L", "LA") or image.mode.startswith("I")
     if len(sizes) > 1:
         raise InputError(
             f"dataset {name} has images of {len(sizes)} sizes: expected image_size to be set, received 0; try --image-size 64."
@@ -338,7 +347,10 @@ def _folder(name, image_size, limit):
 
     def read(path):
         with _opened(path) as image:
-            image = ImageOps.exif_transpose(image).convert("L" if grey else "RGB").resize((width, height), Image.Resampling.LANCZOS)
+            image = ImageOps.exif_transpose(image)
+            if image.mode.startswith("I"):  # 16 bits, which Pillow would clip to the lowest 8
+                image = Image.fromarray(np.clip(np.round(np.asarray(image, np.float64) / 257), 0, 255).astype(np.uint8))
+            image = image.convert("L" if grey else "RGB").resize((width, height), Image.Resampling.LANCZOS)
             return np.asarray(image, np.uint8).reshape(image_shape)
 
     common = {"n": len(paths), "image_shape": image_shape, "class_names": tuple(classes)}
@@ -371,6 +383,23 @@ def _first_line(error):
     return text[0][:200].rstrip(".")
 
 
+def describe(dataset):
+    """Return what a run's record says of its data, as plain values."""
+    described = {name: getattr(dataset, name) for name in ("image_shape", "class_names", "sizes", "note")}
+    return described | {"test_fingerprint": fingerprint(dataset)}
+
+
+def check_unchanged(dataset, described):
+    """Raise InputError where a dataset is no longer the described one; a changed folder would mix test images with training images."""
+    expected = (tuple(described["image_shape"]), tuple(described["class_names"]), described["test_fingerprint"])
+    if (tuple(dataset.image_shape), tuple(dataset.class_names), fingerprint(dataset)) != expected:
+        raise InputError(
+            f"dataset: {dataset.name} is not what the run was trained on; expected images of {expected[0]}, {len(expected[1])} classes and "
+            f"the same test images, received {dataset.image_shape}, {dataset.num_classes} classes; restore the data or train again."
+        )
+
+
+@functools.cache
 def fingerprint(dataset):
     """Return a SHA-256 over the test images as pipelines deliver them: two runs with the same one were tested on the same images."""
     digest = hashlib.sha256()

@@ -7,3 +7,9 @@ class InputError(ValueError):
 
 class NonFiniteLoss(ArithmeticError):
     """A term of the objective became NaN or infinite. The message names the term and the step."""
+
+
+def check_choice(name, value, known):
+    """Raise ValueError where a value is not among those known."""
+    if value not in known:
+        raise ValueError(f"Expected {name} to be one of {', '.join(known)}. Received {value!r}.")

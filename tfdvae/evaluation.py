@@ -23,8 +23,8 @@ def evaluate_model(model, batches, classifier=None):
         classifier: a trained `Classifier`, or None.
 
     Returns:
-        dict of (n,) arrays: the terms in nats per image; "label" the true class and "class_of_original", "class_of_output" the classes
-        seen, where there are labels and a classifier.
+        dict of (n,) arrays: the terms in nats per image; "true_class" where there are labels; "class_of_original" and
+        "class_of_output", the classes seen, where there is a classifier.
     """
 
     @tf.function(reduce_retracing=True)
@@ -46,7 +46,7 @@ def evaluate_model(model, batches, classifier=None):
 
 
 def summarize(per_image):
-    """Return mean and standard error of each term, and the classifier's error as a fraction, from per-image values.
+    """Return mean and standard error (None for a single image) of per-image values, and the classifier's error as a fraction.
 
     Returns:
         dict of name -> {"mean", "standard_error"}, and "n".
@@ -59,8 +59,8 @@ def summarize(per_image):
     summary = {}
     for name, values in columns.items():
         values = values.astype(np.float64)
-        spread = values.std(ddof=1) / math.sqrt(n) if n > 1 else math.nan
-        summary[name] = {"mean": float(values.mean()), "standard_error": float(spread)}
+        spread = float(values.std(ddof=1) / math.sqrt(n)) if n > 1 else None
+        summary[name] = {"mean": float(values.mean()), "standard_error": spread}
     return {"n": n, **summary}
 
 

@@ -119,8 +119,8 @@ def conv_decoder(image_shape, output_channels, channels, units, dtype):
 
 
 def r0_decoder(image_shape, output_channels, channels, units, dtype):
-    """R0's generator: dense layers in reverse order, then 5x5 transposed convolutions of stride 2."""
-    return _upsampling_decoder(image_shape, output_channels, channels, units, dtype, kernel=5)
+    """R0's generator: dense layers in reverse order, then 5x5 transposed convolutions of stride 2, channels in the encoder's order."""
+    return _upsampling_decoder(image_shape, output_channels, channels[::-1], units, dtype, kernel=5)
 
 
 def mlp_decoder(image_shape, output_channels, channels, units, dtype):

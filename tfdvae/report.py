@@ -7,7 +7,7 @@ CSV_COLUMNS = ("model", "dataset", "seed", "n", "reconstruction", "kl", "neg_elb
 
 
 def table_csv(evaluated):
-    """Return the table as CSV, one row a run: `evaluated` is a list of objects with params, record and summary."""
+    """Return the table as CSV, one row a run: `evaluated` is a list of objects with run, params, record and summary."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
@@ -18,13 +18,22 @@ def table_csv(evaluated):
     return text.getvalue()
 
 
+def labels(evaluated, parts=("{model}", "{model}, seed {seed}", "{run}")):
+    """Return a label for each run: the first of `parts` that tells all of them apart."""
+    for part in parts:
+        found = [part.format(**each.params, run=each.run) for each in evaluated]
+        if len(set(found)) == len(found):
+            break
+    return found
+
+
 def table_markdown(evaluated):
     """Return the table as Markdown, each number with its standard error over test images, and what a reader must know of the data."""
     lines = ["| model | dataset | test loss | test KLD | −ELBO | classifier error |", "|---|---|---|---|---|---|"]
-    for each in evaluated:
+    for label, each in zip(labels(evaluated, ("{model}, seed {seed}", "{run}")), evaluated):
         cells = [_cell(each.summary, name, 1, "") for name in ("reconstruction", "kl", "neg_elbo")]
         cells.append(_cell(each.summary, _error_name(each.summary), 100, " %"))
-        lines.append(f"| {each.params['model']}, seed {each.params['seed']} | {each.params['dataset']} | {' | '.join(cells)} |")
+        lines.append(f"| {label} | {each.params['dataset']} | {' | '.join(cells)} |")
     counts = " or ".join(f"{n:,}" for n in sorted({each.summary["n"] for each in evaluated}))
     lines += ["", f"Nats per image, mean ± standard error over {counts} test images."]
     lines += [f"Note: {note}." for note in sorted({each.record["data"]["note"] for each in evaluated} - {""})]
@@ -43,4 +52,5 @@ def _mean(summary, name):
 def _cell(summary, name, scale, unit):
     if name not in summary:
         return ""
-    return f"{scale * summary[name]['mean']:.2f} ± {scale * summary[name]['standard_error']:.2f}{unit}"
+    mean, spread = (summary[name][key] for key in ("mean", "standard_error"))
+    return f"{scale * mean:.2f}{'' if spread is None else f' ± {scale * spread:.2f}'}{unit}"

@@ -16,6 +16,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 import shutil
 import subprocess
 import time
@@ -58,15 +59,13 @@ class Run:
             raise InputError(f"run_dir: {self} holds a run already; choose another, go on with --resume, or discard it with --overwrite.")
         self.check_writable()
 
-    def check_writable(self):
+    def check_writable(self, name="run_dir"):
         """Raise InputError where the folder, or the nearest one above it that exists, is not a folder that can be written."""
         nearest = next(p for p in (self.path.absolute(), *self.path.absolute().parents) if p.exists())
         if not nearest.is_dir():
-            raise InputError(f"run_dir: received {self}; expected a folder, but {nearest} is a file; choose another with --run-dir.")
+            raise InputError(f"{name}: received {self}; expected a folder, but {nearest} is a file; choose another.")
         if not os.access(nearest, os.W_OK | os.X_OK):
-            raise InputError(
-                f"run_dir: received {self}; expected a folder that can be written, but {nearest} is read-only; choose another."
-            )
+            raise InputError(f"{name}: received {self}; expected a folder that can be written, but {nearest} is read-only; choose another.")
 
     def clear(self):
         """Make the folder, empty of any run; other files in it stay."""
@@ -161,14 +160,18 @@ class Run:
         """Write the summary (a dict) and the per-image values (name -> (n,) array)."""
         packed = io.BytesIO()
         np.savez_compressed(packed, **per_image)
-        write(self.file(PER_IMAGE), packed.getvalue())
-        write(self.file(METRICS), json.dumps(summary, indent=2))
+        try:
+            write(self.file(PER_IMAGE), packed.getvalue())
+            write(self.file(METRICS), json.dumps(summary, indent=2, allow_nan=False))
+        except OSError as error:
+            raise InputError(f"checkpoint: {self} cannot be written ({error.strerror}); its results were not saved.") from None
 
 
 def new_run(params):
     """Return the first unused folder of runs/DATASET-MODEL-seedN, -2, -3, ..."""
-    dataset = pathlib.Path(params.dataset.removeprefix("folder:")).name or "folder"
-    base = pathlib.Path("runs") / f"{dataset.replace('/', '-').replace(':', '-')}-{params.model}-seed{params.seed}"
+    folder = params.dataset.startswith("folder:")
+    dataset = pathlib.Path(params.dataset.removeprefix("folder:")).name if folder else re.sub("[/:]", "-", params.dataset)
+    base = pathlib.Path("runs") / f"{dataset or 'folder'}-{params.model}-seed{params.seed}"
     path, count = base, 1
     while path.exists():
         count += 1

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import signal
 import sys
 
 # Lines of information (I0000 …) and the notices around them. Warnings, errors and whatever else is printed pass. That there is no
@@ -17,6 +18,8 @@ def import_tensorflow():
     TF_CPP_MIN_LOG_LEVEL cannot do it: the lines printed before TensorFlow has set up its logging ignore it. So for the time of the
     import standard error goes through a child process, which passes on every other line even if this process should die.
     """
+    if "tensorflow" in sys.modules:
+        return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # no lines of information later on, warnings stay
     if not hasattr(os, "fork"):
         import tensorflow  # noqa: F401
@@ -27,12 +30,15 @@ def import_tensorflow():
     read_end, write_end = os.pipe()
     child = os.fork()
     if child == 0:
-        os.close(write_end)
-        with os.fdopen(read_end, "rb") as lines, os.fdopen(2, "wb", buffering=0, closefd=False) as terminal:
-            for line in lines:
-                if not pattern.search(line):
-                    terminal.write(line)
-        os._exit(0)
+        try:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent; the pipe ends with it
+            os.close(write_end)
+            with os.fdopen(read_end, "rb") as lines, os.fdopen(2, "wb", buffering=0, closefd=False) as terminal:
+                for line in lines:
+                    if not pattern.search(line):
+                        terminal.write(line)
+        finally:
+            os._exit(0)
     os.close(read_end)
     terminal = os.dup(2)
     os.dup2(write_end, 2)

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from .build import MODEL_PARAMETERS, build_model
-from .errors import InputError, NonFiniteLoss
+from .errors import InputError, NonFiniteLoss, check_choice
 from .runs import BEST, LAST, TENSORBOARD, Run
 
 
@@ -30,6 +30,7 @@ def resolve_precision(precision):
 
 def learning_rates(schedule, start, epochs, steps_per_epoch):
     """Return the learning rate, a number or a Keras schedule over steps."""
+    check_choice("learning_rate_schedule", schedule, ("constant", "cosine", "staircase"))
     if schedule == "constant":
         return start
     if schedule == "cosine":
@@ -50,7 +51,7 @@ def fit(model, dataset, run, *, epochs, batch_size, learning_rate, learning_rate
         The others: see `params.py`.
 
     Raises:
-        InputError: the batch is larger than the data, or saved weights do not fit.
+        InputError: saved weights do not fit.
         NonFiniteLoss: a term became NaN or infinite; what was saved before stays.
     """
     steps = dataset.steps_per_epoch(batch_size)

@@ -103,5 +103,5 @@ def _focus(axis, values):
 
 
 def _save(figure, path):
-    figure.savefig(path, dpi=130)
+    figure.savefig(path, dpi=130, bbox_inches="tight")
     plt.close(figure)

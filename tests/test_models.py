@@ -132,8 +132,11 @@ def test_classifier_terms_of_hand_made_logits():
 def test_metrics_weigh_every_image_alike_over_a_ragged_last_batch(model, images):
     images[6] = 0.0  # the short batch unlike the others
     model = small(model)
-    model.compile(optimizer=keras.optimizers.Adam(0.03), jit_compile=False)
-    model.fit(images, batch_size=3, epochs=5, verbose=0)  # away from the start, where every image costs the same
+    for decoder in {model.decoder, getattr(model, "denoising_decoder", model.decoder)}:
+        next(layer for layer in reversed(decoder.layers) if hasattr(layer, "bias")).bias.assign(
+            [3.0]
+        )  # white pixels, so that black ones cost
+    model.compile(optimizer="adam", jit_compile=False)
     found = model.evaluate(tf.data.Dataset.from_tensor_slices(images).batch(3), verbose=0, return_dict=True)
     batches = [images[:3], images[3:6], images[6:]]
     terms = [model.loss_terms(batch, seed=[20160, i]) for i, batch in enumerate(batches)]
@@ -153,11 +156,12 @@ def test_validation_repeats_and_leaves_training_s_randomness_alone(images):
 
 
 def test_fit_lowers_the_loss_the_keras_way(images):
+    images = np.repeat(images[:1] > 0.5, 7, axis=0).astype(np.float32)  # one binary image, so that the decoders' biases could do it alone
     model = small("dvae")
     model.compile(optimizer=keras.optimizers.Adam(1e-2), jit_compile=False)
     history = model.fit(images, validation_data=(images,), batch_size=7, epochs=30, verbose=0).history
     assert set(history) == {p + k for k in model.term_names for p in ("", "val_")}
-    assert history["loss"][-1] < 0.9 * history["loss"][0]
+    assert history["loss"][-1] < 0.5 * history["loss"][0]
 
 
 def test_sample_weights_are_refused(images):

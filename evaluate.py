@@ -75,8 +75,9 @@ def main(checkpoint, classifier="", output=""):
     models = [load_model(run) for run in runs]
     judging_model = load_model(judge) if judge else None
     load_dataset = functools.cache(data.load_dataset)  # runs on the same data read it once
-    datasets = [load_dataset(r["params"]["dataset"], **{k: r["params"][k] for k in data.PARAMETERS}) for r in records]
-    for dataset, record in zip(datasets, records):
+    everything = [*records, *([judge.read_record()] if judge else [])]
+    datasets = [load_dataset(r["params"]["dataset"], **{k: r["params"][k] for k in data.PARAMETERS}) for r in everything]
+    for dataset, record in zip(datasets, everything):
         data.check_unchanged(dataset, record["data"])
     evaluated = [evaluate_run(*each, judge, judging_model) for each in zip(runs, records, models, datasets)]
     report(evaluated, output)

@@ -67,4 +67,4 @@ class DVAE(VAE):
             "kl": self.prior.kl(mean, log_variance),
         }
         loss = self.kl_weight * terms["kl"] + terms["vae_reconstruction"] + self.denoise_weight * terms["reconstruction"]
-        return self.finish(terms, loss, labels, [hidden, dae_hidden])
+        return self.complete(terms, loss, labels, [hidden, dae_hidden])

@@ -86,9 +86,9 @@ class VAE(Model):
             "kl": self.prior.kl(mean, log_variance),
         }
         loss = self.kl_weight * terms["kl"] + terms["reconstruction"]
-        return self.finish(terms, loss, labels, [hidden])
+        return self.complete(terms, loss, labels, [hidden])
 
-    def finish(self, terms, loss, labels, hiddens):
+    def complete(self, terms, loss, labels, hiddens):
         """Add -ELBO, the label term over every pass through an encoder, and the loss, to the terms."""
         terms["neg_elbo"] = terms["reconstruction"] + terms["kl"]
         if self.label_head:

@@ -18,7 +18,6 @@ LIKELIHOODS = ("bernoulli", "gaussian", "gaussian_fixed")
 PIXEL_RANGES = ("unit", "signed")
 BINARIZATIONS = ("none", "threshold", "sample")
 CORRUPTIONS = ("gaussian", "masking", "salt_and_pepper")
-AUGMENTATIONS = ("none", "shift", "shift_flip")
 SCHEDULES = ("constant", "cosine", "staircase")
 PRECISIONS = ("auto", "float32", "bfloat16")
 
@@ -74,11 +73,13 @@ class Params:
     label_weight: float = 0.0
     # noise on a dae's input: gaussian:SIGMA, masking:FRACTION or salt_and_pepper:FRACTION
     corruption: str = "gaussian:0.3"
-    # how a classifier's training images are varied: none, shift (a tenth of the size) or shift_flip (an eighth, and mirrored)
-    augment: str = "none"
+    # share of their size by which a classifier's training images are moved at random; 0 leaves them in place
+    shift: float = 0.0
 
     # ---- training
 
+    # whether training images are mirrored left to right, each with probability one half: right for photographs, wrong for digits
+    flip: bool = False
     # passes over the training images
     epochs: int = 60
     # images per step; smaller batches learn more per epoch of few images
@@ -114,8 +115,8 @@ PRESETS = {
     "mnist": MNIST,
     "cifar10": CIFAR10,
     # the CNNs that judge outputs want fewer passes over varied images
-    "mnist_classifier": dataclasses.replace(MNIST, model="classifier", epochs=10, learning_rate=3e-3, augment="shift"),
-    "cifar10_classifier": dataclasses.replace(CIFAR10, model="classifier", epochs=10, learning_rate=2e-3, augment="shift_flip"),
+    "mnist_classifier": dataclasses.replace(MNIST, model="classifier", epochs=10, learning_rate=3e-3, shift=0.1),
+    "cifar10_classifier": dataclasses.replace(CIFAR10, model="classifier", epochs=10, learning_rate=2e-3, shift=0.125, flip=True),
 }
 DEFAULT_PRESET = "digits"
 
@@ -135,7 +136,6 @@ def check(params):
         "model": MODELS,
         "network": NETWORKS,
         "likelihood": LIKELIHOODS,
-        "augment": AUGMENTATIONS,
         "learning_rate_schedule": SCHEDULES,
         "precision": PRECISIONS,
     }.items():
@@ -152,12 +152,13 @@ def check(params):
     require("dataset", params.dataset.strip() not in ("", "folder:"), "digits, folder:PATH or a TensorFlow Datasets name")
     require("image_size", params.image_size >= 0, "a number of pixels, or 0 for the dataset's own")
     require("validation_fraction", 0 < params.validation_fraction < 1, "a share between 0 and 1")
+    require("shift", 0 <= params.shift < 1, "a share of at least 0 and below 1")
     require("seed", 0 <= params.seed < 2**31, "a whole number from 0 to 2147483647")
     require("corruption", _is_corruption(params.corruption), "gaussian:SIGMA, masking:FRACTION or salt_and_pepper:FRACTION, above 0")
 
     if params.model == "classifier":
         return
-    require("augment", params.augment == "none", f"none for a {params.model}", "only a classifier's images are varied")
+    require("shift", params.shift == 0, f"0 for a {params.model}", "only a classifier's images are moved")
     require(
         "likelihood",
         params.likelihood != "bernoulli" or params.pixel_range == "unit",

@@ -107,7 +107,7 @@ def train(run, params, preset, resume, command):
     )
     if dataset.note:
         print(f"Note: {dataset.note}.")
-    fitting = ("epochs", "batch_size", "learning_rate", "learning_rate_schedule", "seed")
+    fitting = ("epochs", "batch_size", "learning_rate", "learning_rate_schedule", "seed", "flip")
     before = len(run.read_history()) if resume else 0
     training.fit(model, dataset, run, resume=resume, **{name: getattr(params, name) for name in fitting})
     if before >= params.epochs:

@@ -58,6 +58,14 @@ def test_order_depends_on_seed_and_epoch_alone(digits):
     np.testing.assert_array_equal(np.sort(first), np.sort(second))
 
 
+def test_flip_mirrors_about_half_of_the_training_images(digits):
+    plain, flipped = (collect(digits.train(1456, seed=1, flip=flip), 1)[0] for flip in (False, True))
+    as_is = (plain == flipped).all((1, 2, 3))
+    mirrored = (plain[:, :, ::-1] == flipped).all((1, 2, 3))
+    assert (as_is | mirrored).all()
+    assert mirrored.mean() == pytest.approx(0.5, abs=4 * 0.5 / 1456**0.5)
+
+
 def test_signed_pixels_and_binarisation(digits):
     grey = collect(digits.test(180))[0]
     np.testing.assert_allclose(collect(data.load_dataset("digits", pixel_range="signed").test(180))[0], 2 * grey - 1, atol=1e-6)

@@ -36,11 +36,11 @@ def test_r0_decoder_goes_from_128_to_64_to_3_channels_on_colour_images():
 
 
 def test_classifier_varies_images_in_training_only():
-    network = networks.classifier((16, 16, 3), 4, shift=0.2, flip=True)
+    network = networks.classifier((16, 16, 3), 4, shift=0.2)
     x = np.random.default_rng(0).random((32, 16, 16, 3)).astype(np.float32)
     np.testing.assert_array_equal(network(x), network(x))
-    for layer in network.layers[:2]:
-        assert not np.array_equal(layer(x, training=True), layer(x, training=True))
+    moved = network.layers[0]
+    assert not np.array_equal(moved(x, training=True), moved(x, training=True))
 
 
 @pytest.mark.parametrize("shape", [(640, 6), (32, 5, 4, 6)])

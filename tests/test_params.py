@@ -14,7 +14,7 @@ from params import PRESETS, ParameterError, Params, check, override, parse
 def test_presets_are_valid_for_every_model(name):
     check(PRESETS[name])
     for model in params.MODELS:
-        check(dataclasses.replace(PRESETS[name], model=model, augment="none"))
+        check(dataclasses.replace(PRESETS[name], model=model, shift=0.0))
 
 
 @pytest.mark.parametrize(
@@ -27,8 +27,8 @@ def test_presets_are_valid_for_every_model(name):
         ("learning_rate_schedule", "linear", "constant, cosine, staircase"),
         ("precision", "float16", "auto, float32, bfloat16"),
         ("pixel_range", "byte", "unit, signed"),
-        ("augment", "rotate", "none, shift, shift_flip"),
-        ("augment", "shift", "none for a dvae"),
+        ("shift", 0.1, "0 for a dvae"),
+        ("shift", 1.0, "below 1"),
         ("dataset", "", "digits, folder:PATH"),
         ("dataset", "folder:", "digits, folder:PATH"),
         ("epochs", 0, "at least 1"),

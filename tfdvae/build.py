@@ -27,7 +27,7 @@ def build_model(
     label_weight=0.0,
     corruption="gaussian:0.3",
     pixel_range="unit",
-    augment="none",
+    shift=0.0,
     precision="float32",
     seed=0,
 ):
@@ -45,8 +45,7 @@ def build_model(
     dtype = "mixed_bfloat16" if precision == "bfloat16" else "float32"
     with initializers_seeded(seed):
         if model == "classifier":
-            check_choice("augment", augment, AUGMENTATIONS)
-            built = Classifier(networks.classifier(image_shape, num_classes, **AUGMENTATIONS[augment], dtype=dtype), seed=seed, name=model)
+            built = Classifier(networks.classifier(image_shape, num_classes, shift, dtype), seed=seed, name=model)
             built.build((None, *image_shape))
             return built
 
@@ -82,11 +81,6 @@ def build_model(
 
 
 MODEL_PARAMETERS = tuple(inspect.signature(build_model).parameters)
-AUGMENTATIONS = {
-    "none": {},
-    "shift": {"shift": 0.1},
-    "shift_flip": {"shift": 0.125, "flip": True},
-}
 
 
 def build_likelihood(name, sigma=0.1):

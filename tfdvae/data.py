@@ -72,15 +72,28 @@ class Dataset:
     def steps_per_epoch(self, batch_size):
         return math.ceil(self.sizes[TRAIN] / batch_size)
 
-    def train(self, batch_size, seed=0, first_epoch=0):
+    def train(self, batch_size, seed=0, first_epoch=0, flip=False):
         """Return an endless pipeline over the training set; give `fit` this dataset's `steps_per_epoch`.
 
         The order of images in an epoch depends on the seed and the number of the epoch alone, whichever epoch comes first.
+
+        Args:
+            batch_size: images.
+            seed: of the order, of binarisation and of mirroring.
+            first_epoch: number of the epoch to begin with.
+            flip: whether each image is mirrored left to right with probability one half.
         """
 
         def epoch_batches(epoch):
+            def finish(i, batch):
+                draw = tf.stack([seed + epoch * 1_000_003, i])
+                images, *labels = batch
+                if flip:
+                    images = tf.image.stateless_random_flip_left_right(images, draw)
+                return self.convert((images, *labels), draw)
+
             batches = self.parts[TRAIN].batches(batch_size, shuffle_seed=(seed, epoch))
-            return batches.enumerate().map(lambda i, batch: self.convert(batch, tf.stack([seed + epoch * 1_000_003, i])))
+            return batches.enumerate().map(finish)
 
         epochs = tf.data.Dataset.counter(first_epoch)
         return epochs.flat_map(epoch_batches).prefetch(tf.data.AUTOTUNE)

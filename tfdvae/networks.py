@@ -50,7 +50,7 @@ class Network(keras.layers.Layer):
         return cls(**{**config, "layers": [keras.saving.deserialize_keras_object(layer) for layer in config["layers"]]})
 
 
-TRAINING_LAYERS = (layers.Dropout, layers.RandomFlip, layers.RandomTranslation)
+TRAINING_LAYERS = (layers.Dropout, layers.RandomTranslation)
 
 
 def _normalized(layer, passes=1):
@@ -164,16 +164,14 @@ def decoder(network, image_shape, output_channels, channels=(), units=(), dtype=
     return Network(stack, name=name, dtype=dtype)
 
 
-def classifier(image_shape, num_classes, shift=0.0, flip=False, dtype="float32", name="classifier"):
+def classifier(image_shape, num_classes, shift=0.0, dtype="float32", name="classifier"):
     """Return a small CNN, (B, H, W, C) -> (B, num_classes) logits: pairs of 3x3 convolutions between poolings, then one dense layer.
 
-    In training, images are moved by up to `shift` of their size and, if `flip`, mirrored left to right at random.
+    In training, images are moved by up to `shift` of their size at random.
     """
     stack = []
     if shift:
         stack += [layers.RandomTranslation(shift, shift, fill_mode="constant", interpolation="nearest", name="shift", dtype="float32")]
-    if flip:
-        stack += [layers.RandomFlip("horizontal", name="flip", dtype="float32")]
     levels = (32, 64, 128) if max(image_shape[:2]) >= 32 else (32, 64)
     for i, n in enumerate(levels):
         for part in "ab":

@@ -40,7 +40,7 @@ def learning_rates(schedule, start, epochs, steps_per_epoch):
     return keras.optimizers.schedules.PiecewiseConstantDecay(edges, stairs)
 
 
-def fit(model, dataset, run, *, epochs, batch_size, learning_rate, learning_rate_schedule, seed, resume=False):
+def fit(model, dataset, run, *, epochs, batch_size, learning_rate, learning_rate_schedule, seed, flip=False, resume=False):
     """Train a built model, writing its history, weights and logs into the run's folder after every epoch.
 
     Args:
@@ -67,7 +67,7 @@ def fit(model, dataset, run, *, epochs, batch_size, learning_rate, learning_rate
     if first_epoch >= epochs:
         return
     model.fit(
-        dataset.train(batch_size, seed, first_epoch),
+        dataset.train(batch_size, seed, first_epoch, flip),
         steps_per_epoch=steps,
         validation_data=dataset.validation(batch_size),
         initial_epoch=first_epoch,

@@ -58,8 +58,9 @@ def main(checkpoint, classifier="", output=""):
     runs = [Run(path) for path in checkpoint]
     records = [run.read_record() for run in runs]
     judge = Run(classifier) if classifier else None
+    judge_record = judge.read_record() if judge else None
     if judge:
-        check_judge(judge, records)
+        check_judge(judge, judge_record["params"], records)
     for run in runs:
         run.check_writable("checkpoint")
     if output:
@@ -75,7 +76,7 @@ def main(checkpoint, classifier="", output=""):
     models = [load_model(run) for run in runs]
     judging_model = load_model(judge) if judge else None
     load_dataset = functools.cache(data.load_dataset)  # runs on the same data read it once
-    everything = [*records, *([judge.read_record()] if judge else [])]
+    everything = [*records, judge_record] if judge else records
     datasets = [load_dataset(r["params"]["dataset"], **{k: r["params"][k] for k in data.PARAMETERS}) for r in everything]
     for dataset, record in zip(datasets, everything):
         data.check_unchanged(dataset, record["data"])
@@ -113,9 +114,8 @@ def check_comparable(records):
                 )
 
 
-def check_judge(judge, records):
-    """Raise InputError where a classifier's run is not one, or not of the data of every run."""
-    params = judge.read_record()["params"]
+def check_judge(judge, params, records):
+    """Raise InputError where a classifier's run, of these parameters, is not one, or not of the data of every run."""
     if params["model"] != "classifier":
         raise InputError(f"classifier: {judge} is a {params['model']}; expected the run of a classifier; train one.")
     for record in records:
@@ -169,11 +169,11 @@ def draw_comparison(evaluated, folder, prefix):
     from tfdvae.report import labels
 
     labelled = dict(zip(labels(evaluated), evaluated))
+    histories = {label: each.run.read_history() for label, each in labelled.items()}
     for term in ("reconstruction", "kl", "neg_elbo"):
-        histories = {label: each.run.read_history() for label, each in labelled.items()}
-        histories = {label: rows for label, rows in histories.items() if rows and f"val_{term}" in rows[0]}
-        if histories:
-            plots.compared_curves(histories, term, folder / f"{prefix}{term}.png", evaluated[0].params["dataset"])
+        having = {label: rows for label, rows in histories.items() if rows and f"val_{term}" in rows[0]}
+        if having:
+            plots.compared_curves(having, term, folder / f"{prefix}{term}.png", evaluated[0].params["dataset"])
     columns = {"test images": evaluated[0].grid[0]} | {f"{label} outputs": each.grid[1] for label, each in labelled.items()}
     plots.grids(columns, folder / f"{prefix}grid.png", evaluated[0].params["pixel_range"])
 

@@ -101,14 +101,14 @@ MNIST = Params(
     latent_dim=50,  # as in R0
     epochs=30,
     batch_size=128,
-    learning_rate=1e-2,  # R0's; with batch norm and a cosine it reaches in 6 epochs what 2e-3 reaches in 15
+    learning_rate=1e-2,  # R0's; 6 epochs of it end at 97.1 nats of validation -ELBO (VAE), 10 epochs of 2e-3 at 97.7
 )
 CIFAR10 = Params(
     dataset="cifar10",
     latent_dim=100,  # as in R0
     epochs=28,
     batch_size=64,  # R0's; twice the steps of 128 in the same time, and after 2 epochs 5 nats ahead of it on validation images
-    learning_rate=1e-3,  # R0's; larger ones switch latents off in the first epoch (KL 25 nats at 5e-3, 31 at 1e-3)
+    learning_rate=1e-3,  # R0's; larger ones leave latents unused (KL after 2 epochs of batch 128: 25 nats at 5e-3, 31 at 1e-3)
 )
 PRESETS = {
     "digits": Params(),

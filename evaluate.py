@@ -10,7 +10,8 @@ import sys
 
 import params as parameters
 from tfdvae.errors import InputError
-from tfdvae.runs import Run, write
+from tfdvae.files import write
+from tfdvae.runs import RECORD, Run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +60,9 @@ def main(checkpoint, classifier="", output=""):
     records = [run.read_record() for run in runs]
     judge = Run(classifier) if classifier else None
     judge_record = judge.read_record() if judge else None
+    for run, record in zip([*runs, judge], [*records, judge_record]):
+        if run:
+            parameters.restored(record["params"], run.file(RECORD))
     if judge:
         check_judge(judge, judge_record["params"], records)
     for run in runs:
@@ -187,6 +191,9 @@ def command_line(arguments):
     except (parameters.ParameterError, InputError) as error:
         print(f"evaluate.py: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("\nevaluate.py: stopped by Ctrl-C. Runs that were evaluated until then keep their results.", file=sys.stderr)
+        return 130
     return 0
 
 

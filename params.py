@@ -225,6 +225,17 @@ def override(params, **values):
     return params
 
 
+def restored(values, source):
+    """Return the parameters that a run saved, or raise ParameterError naming their file where they are not a whole set of valid ones."""
+    missing = [name for name in names(Params) if name not in values]
+    if missing:
+        raise ParameterError(f"{source}: lacks the parameter {missing[0]}, so it was not written by this version; train the run again.")
+    try:
+        return override(Params(), **values)
+    except ParameterError as error:
+        raise ParameterError(f"{source}: {error}") from None
+
+
 def check_names(values):
     """Raise ParameterError at the first name that is no parameter."""
     for name in values:
@@ -288,14 +299,18 @@ def read_options(kind, arguments, *, names, **settings):
             raise
         lines = [line.strip("│╭╮╰╯─ ") for line in complaint.getvalue().splitlines()]
         reason = next((line for line in lines[1:] if line), "the command line cannot be read")
-        raise ParameterError(f"{reason.removeprefix('Error parsing ').rstrip('.')}; see --help for what is expected.") from None
+        raise ParameterError(f"{_printable(reason.removeprefix('Error parsing ').rstrip('.'))}; see --help for what is expected.") from None
     if unknown:
         flags = ["--" + name.replace("_", "-") for name in names]
         near = difflib.get_close_matches(unknown[0], flags, 1)
         hint = f"did you mean {near[0]}? Expected" if near else "expected"
         first = " a PRESET first, then" if "resume" in names else ""
-        raise ParameterError(f"{unknown[0]}: no such option; {hint}{first} {', '.join(flags)}.")
+        raise ParameterError(f"{_printable(unknown[0])}: no such option; {hint}{first} {', '.join(flags)}.")
     return options
+
+
+def _printable(word):
+    return word if word.isprintable() else ascii(word)
 
 
 def names(kind):

@@ -25,9 +25,10 @@ setup(
         "numpy>=1.26",
         "matplotlib>=3.8",
         "pillow>=10",
+        "filelock>=3.12",  # holds a run folder
         "safetensors>=0.4",
         "scikit-learn>=1.3",
         "tyro>=1.0",
     ],
-    extras_require={"test": ["pytest>=8"], "dev": ["pytest>=8", "ruff"]},
+    extras_require={"test": ["pytest>=8", "hypothesis>=6.100"], "dev": ["pytest>=8", "hypothesis>=6.100", "ruff"]},
 )

@@ -1,15 +1,17 @@
 """Train one model: python train.py [PRESET] [--parameter value ...]. See params.py for what there is."""
 
+import contextlib
 import dataclasses
 import shlex
 import sys
 
 import params as parameters
-from tfdvae.errors import InputError, NonFiniteLoss
-from tfdvae.runs import BEST, LAST, Run, new_run
+from tfdvae.errors import InputError, TrainingFailed
+from tfdvae.interrupts import Interrupted, Interrupts
+from tfdvae.runs import BEST, LAST, PREVIOUS, RECORD, Run, new_runs
 
 
-def main(preset=None, *, resume=False, overwrite=False, command=None, **overrides):
+def main(preset=None, *, resume=False, overwrite=False, command=None, interrupts=None, **overrides):
     """Train a model of `params.py` and return its run folder.
 
     Args:
@@ -17,10 +19,12 @@ def main(preset=None, *, resume=False, overwrite=False, command=None, **override
         resume: continue the run in run_dir with its saved parameters; start it where nothing is saved.
         overwrite: discard the run in run_dir.
         command: the command line, for the record.
+        interrupts: `Interrupts` that make a signal wait for the end of a step, or None.
         overrides: parameters of `params.Params` to replace.
 
     Raises:
         ParameterError, InputError: a parameter, the data or the run folder cannot be used; nothing has been written then.
+        TrainingFailed: training began and could not be finished; what was saved is kept.
     """
     parameters.check_names(overrides)
     chosen = parameters.preset(preset or parameters.DEFAULT_PRESET)
@@ -31,29 +35,47 @@ def main(preset=None, *, resume=False, overwrite=False, command=None, **override
         raise InputError(
             f"run_dir: received none with {'resume' if resume else 'overwrite'}; expected the folder of the run; add --run-dir."
         )
-    resume = resume and Run(run_dir).exists
-    if resume:
-        run = Run(run_dir)
-        params = saved_parameters(run, preset, overrides)
-    else:
-        params = parameters.override(chosen, **overrides)
-        run = Run(run_dir) if run_dir else new_run(params)
-        if not overwrite:
+    started = resume and Run(run_dir).exists
+    if resume and not started:
+        print(f"Nothing was saved in {run_dir} yet: starting from the beginning.")
+    params = saved_parameters(Run(run_dir), preset, overrides) if started else parameters.override(chosen, **overrides)
+    with claimed(params, run_dir) as run:
+        if not started and not overwrite:
             run.refuse_to_overwrite()
-    run.check_writable()
 
-    from tfdvae.startup import import_tensorflow
+        from tfdvae.startup import import_tensorflow
 
-    import_tensorflow()
-    train(run, params, preset or parameters.DEFAULT_PRESET, resume, command)
-    return str(run)
+        import_tensorflow()
+        from tfdvae.training import faults_told
+
+        with faults_told(run, params.dataset):
+            train(run, params, preset or parameters.DEFAULT_PRESET, started, command, interrupts or Interrupts())
+        return str(run)
+
+
+@contextlib.contextmanager
+def claimed(params, run_dir):
+    """Hold the folder of a run, or the first that is free under runs/ where none is named; nobody else trains in it meanwhile."""
+    if run_dir:
+        Run(run_dir).check_writable()
+        with Run(run_dir).held():
+            yield Run(run_dir)
+        return
+    for run in new_runs(params):
+        run.check_writable()
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(run.held(new=True))
+            except FileExistsError:
+                continue  # another process was a moment faster
+            yield run
+            return
 
 
 def saved_parameters(run, preset, overrides):
     """Return the parameters that a run was started with; raise InputError where the caller gave a different one."""
     record = run.read_record()
-    saved = {k: v for k, v in record["params"].items() if k in parameters.names(parameters.Params)}
-    params = parameters.override(parameters.Params(), **saved)
+    params = parameters.restored(record["params"], run.file(RECORD))
     if preset and preset != record["preset"]:
         raise InputError(
             f"preset: received {preset}, but {run} was started with {record['preset']}; expected the same, or none with --resume."
@@ -67,11 +89,12 @@ def saved_parameters(run, preset, overrides):
     return params
 
 
-def train(run, params, preset, resume, command):
+def train(run, params, preset, resume, command, interrupts):
     """Load the data, build the model, fit it and draw its pictures."""
     from tfdvae import data, plots, training
     from tfdvae.build import MODEL_PARAMETERS, build_model
 
+    training.make_deterministic()
     dataset = data.load_dataset(params.dataset, **{name: getattr(params, name) for name in data.PARAMETERS})
     if params.model == "classifier" and not dataset.num_classes:
         raise InputError(f"dataset: received {params.dataset}, which has no classes; expected one folder per class for a classifier.")
@@ -82,12 +105,11 @@ def train(run, params, preset, resume, command):
             f"batch_size: received {params.batch_size}; expected at most the number of training images of {params.dataset}, "
             f"{dataset.sizes[data.TRAIN]}."
         )
-    if resume and not run.file(LAST).exists():
-        print(f"{run} has no finished epoch yet: starting from the beginning.")
-        resume = False
     if resume:
         record = run.read_record()
         data.check_unchanged(dataset, record["data"])
+        training.check_size(run, record, (LAST, PREVIOUS))
+        run.note_other_versions(record)
         precision = record["precision"]
     else:
         precision = training.resolve_precision(params.precision)
@@ -108,9 +130,8 @@ def train(run, params, preset, resume, command):
     if dataset.note:
         print(f"Note: {dataset.note}.")
     fitting = ("epochs", "batch_size", "learning_rate", "learning_rate_schedule", "seed", "flip")
-    before = len(run.read_history()) if resume else 0
-    training.fit(model, dataset, run, resume=resume, **{name: getattr(params, name) for name in fitting})
-    if before >= params.epochs:
+    done = training.fit(model, dataset, run, resume=resume, interrupts=interrupts, **{name: getattr(params, name) for name in fitting})
+    if done >= params.epochs:
         print(f"{run} was finished already: all its {params.epochs} epochs are done.")
 
     plots.run_curves(run.read_history(), run.file("curves.png"))
@@ -133,16 +154,22 @@ def draw_pictures(model, dataset, params, run):
 
 
 def command_line(arguments):
-    """Run the script, turning what the user can mend into one sentence and exit status 2."""
+    """Run the script, turning what the user can mend into one sentence and exit status 2, and what stopped training into one and 1."""
+    interrupts = Interrupts()
     try:
-        preset, given, resume, overwrite = parameters.parse(arguments)
-        main(preset, resume=resume, overwrite=overwrite, command=shlex.join(["python", "train.py", *arguments]), **given)
+        with interrupts.handled():
+            preset, given, resume, overwrite = parameters.parse(arguments)
+            command = shlex.join(["python", "train.py", *arguments])
+            main(preset, resume=resume, overwrite=overwrite, command=command, interrupts=interrupts, **given)
     except (parameters.ParameterError, InputError) as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 2
-    except NonFiniteLoss as error:
+    except TrainingFailed as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 1
+    except Interrupted as interrupted:
+        print(f"\ntrain.py: stopped by {interrupted.what}. {interrupted.kept}", file=sys.stderr)
+        return interrupted.exit_status
     return 0
 
 

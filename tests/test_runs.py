@@ -1,22 +1,27 @@
-import json
+import os
+import resource
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 import tfdvae
-from tfdvae import runs, training
+from tfdvae import files, runs, training
 from tfdvae.build import build_model
 from tfdvae.errors import InputError
 from tfdvae.runs import Run
 
 SMALL = {"model": "dvae", "channels": [4], "hidden_units": [10], "latent_dim": 3, "seed": 0}
-DATA = {"image_shape": (6, 6, 1), "class_names": ["a", "b"], "sizes": [3, 2, 1], "note": ""}
+DATA = {"image_shape": (6, 6, 1), "class_names": ["a", "b"], "sizes": [3, 2, 1], "note": "", "test_fingerprint": "0"}
 
 
 @pytest.fixture
 def run(tmp_path):
     """A run folder with a record and the best weights of a model whose batch norm has seen images."""
     run = Run(tmp_path / "run")
+    run.path.mkdir()
     run.start(params=SMALL, preset="digits", precision="float32", data=DATA, command="python train.py")
     model = build_model(image_shape=(6, 6, 1), **SMALL)
     images = np.random.default_rng(0).random((9, 6, 6, 1)).astype(np.float32)
@@ -63,7 +68,19 @@ def test_paths_without_a_run(tmp_path):
         tfdvae.load(tmp_path)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"params": {}}', '{"params": 3, "precision": "float32", "data": []}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        '{"params": {}}',
+        "[" * 10**6,
+        files.sealed({"params": {}}),
+        files.sealed({"params": 3, "precision": "float32", "data": []}),
+    ],
+    ids=range(7),
+)
 def test_a_damaged_record_is_refused(run, content):
     run.file(runs.RECORD).write_text(content)
     with pytest.raises(InputError, match="damaged"):
@@ -82,7 +99,7 @@ def test_weights_of_another_shape_or_model_or_not_finite_are_refused(run):
     arrays, _ = run.read_weights(runs.BEST)
     name = "dvae/posterior/bias"
     for changed, message in (
-        ({**arrays, name: np.zeros(99, np.float32)}, r"posterior/bias of shape \(99,\); expected \(6,\)"),
+        ({**arrays, name: np.zeros(99, np.float32)}, r"posterior/bias of shape \(99,\), float32; expected \(6,\), float32"),
         ({**arrays, name: np.full(6, np.nan, np.float32)}, "not finite"),
         ({k: v for k, v in arrays.items() if k != name}, "another model"),
     ):
@@ -98,25 +115,10 @@ def test_a_run_without_a_finished_epoch_says_so(run):
 
 
 def test_history_round_trip(run):
-    rows = [{"epoch": 1.0, "loss": 0.5}, {"epoch": 2.0, "loss": 1 / 3}]
-    run.write_history(rows)
+    rows = [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 1 / 3}]
+    assert run.read_history() == []
+    run.write_state({"x": np.zeros(2)}, rows)
     assert run.read_history() == rows
-    run.file(runs.HISTORY).write_text("epoch,loss\n1,oops\n")
-    with pytest.raises(InputError, match="damaged"):
-        run.read_history()
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "file.json"
-    runs.write(path, json.dumps({"old": 1}))
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(runs.os, "fsync", full)
-    with pytest.raises(OSError):
-        runs.write(path, json.dumps({"new": 2}))
-    assert json.loads(path.read_text()) == {"old": 1}
 
 
 def test_new_runs_count_up(tmp_path, monkeypatch):
@@ -124,8 +126,147 @@ def test_new_runs_count_up(tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     for expected in ("runs/mnist-dvae-seed1", "runs/mnist-dvae-seed1-2", "runs/mnist-dvae-seed1-3"):
-        run = runs.new_run(params.override(params.preset("mnist"), seed=1))
+        run = next(runs.new_runs(params.override(params.preset("mnist"), seed=1)))
         assert str(run) == expected
         run.path.mkdir(parents=True)
     for dataset, expected in (("folder:../my/cats/", "cats"), ("emnist/letters:3.0.0", "emnist-letters-3.0.0")):
-        assert str(runs.new_run(params.override(params.Params(), dataset=dataset))) == f"runs/{expected}-dvae-seed0"
+        assert str(next(runs.new_runs(params.override(params.Params(), dataset=dataset)))) == f"runs/{expected}-dvae-seed0"
+
+
+def test_a_record_of_another_version_names_both(run):
+    record = run.read_record()
+    for written, refused in (("0.1.0", True), ("1.2.0", True), (tfdvae.__version__.rpartition(".")[0] + ".99", False)):
+        record["versions"]["tfdvae"] = written
+        run.file(runs.RECORD).write_text(files.sealed(record))
+        if refused:
+            with pytest.raises(InputError, match=rf"written by tfdvae {written}, and this is {tfdvae.__version__}"):
+                tfdvae.load(run.path)
+        else:
+            tfdvae.load(run.path)
+
+
+@pytest.mark.parametrize(
+    "where, value",
+    [
+        (("params", "hidden_units"), [10**6, 10**6]),
+        (("params", "latent_dim"), 10**9),
+        (("params", "channels"), [4] * 10_000),
+        (("params", "latent_dim"), -3),
+        (("params", "network"), "../../x"),
+        (("params", "likelihood"), ["bernoulli"]),
+        (("params", "seed"), 10**40),
+        (("data", "image_shape"), [16384, 16384, 3]),
+        (("data", "image_shape"), [10**9, 10**9, 3]),
+        (("data", "image_shape"), [6, 6]),
+        (("data", "class_names"), "ab"),
+        (("precision",), "float64"),
+    ],
+)
+def test_a_hostile_record_is_refused_before_it_takes_memory(run, where, value):
+    record = run.read_record()
+    place = record
+    for key in where[:-1]:
+        place = place[key]
+    place[where[-1]] = value
+    run.file(runs.RECORD).write_text(files.sealed(record))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(InputError):
+        tfdvae.load(run.path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # KiB
+
+
+def test_a_record_of_a_gibibyte_is_not_read(run):
+    with open(run.file(runs.RECORD), "r+b") as file:
+        file.truncate(2**30)
+    with pytest.raises(InputError, match="1,073,741,824 bytes"):
+        tfdvae.load(run.path)
+
+
+@pytest.mark.parametrize("name", [runs.RECORD, runs.BEST, runs.TENSORBOARD])
+def test_links_in_a_run_folder_are_refused(run, tmp_path, name):
+    target = tmp_path / "elsewhere"
+    if run.file(name).exists():
+        run.file(name).rename(target)
+    run.file(name).symlink_to(target)
+    with pytest.raises(InputError, match="is a link"):
+        tfdvae.load(run.path)
+
+
+def test_a_pipe_in_the_place_of_a_file_does_not_block(run):
+    for name in (runs.RECORD, runs.BEST):
+        content = run.file(name).read_bytes()
+        run.file(name).unlink()
+        os.mkfifo(run.file(name))
+        with pytest.raises(InputError, match="no plain file"):
+            tfdvae.load(run.path)
+        run.file(name).unlink()
+        run.file(name).write_bytes(content)
+
+
+def test_an_hdf5_file_with_an_external_link_is_not_opened_as_one(run, tmp_path):
+    import h5py
+
+    with h5py.File(run.file(runs.BEST), "w") as file:
+        file["weights"] = h5py.ExternalLink(str(tmp_path / "secret.h5"), "/all")
+    with pytest.raises(InputError, match="damaged"):
+        tfdvae.load(run.path)
+
+
+def test_evaluation_round_trip(run):
+    values = {"kl": np.arange(3.0), "true_class": np.array([1, 2, 3])}
+    with pytest.raises(InputError, match="evaluate it"):
+        run.read_evaluation()
+    run.write_evaluation({"n": 3, "kl": {"mean": 1.0}}, values)
+    summary, per_image = run.read_evaluation()
+    assert summary == {"n": 3, "kl": {"mean": 1.0}} and set(per_image) == set(values)
+    assert all(np.array_equal(per_image[name], value) for name, value in values.items())
+
+
+def test_damage_to_any_file_is_found_or_changes_nothing(run):
+    state = training.arrays(training.weights(run.model))
+    run.write_state({f"model/{name}": value for name, value in state.items()}, [{"epoch": 1, "loss": 0.5, "val_loss": 0.25}])
+    run.write_evaluation({"n": 3}, {"kl": np.arange(3.0)})
+
+    def everything():
+        return (run.read_record(), run.read_weights(runs.BEST), run.read_weights(runs.LAST), run.read_history(), run.read_evaluation())
+
+    expected = everything()
+    draw = np.random.default_rng(0)
+    refused = 0
+    for name in (runs.RECORD, runs.BEST, runs.LAST, runs.METRICS, runs.PER_IMAGE):
+        content = run.file(name).read_bytes()
+        for trial in range(100):
+            position = draw.integers(len(content))
+            changed = bytes([content[position] ^ draw.integers(1, 256)]) + content[position + 1 :]
+            run.file(name).write_bytes(content[:position] + (changed if trial % 2 else b""))
+            try:
+                found = everything()
+            except InputError:
+                refused += 1
+            else:
+                np.testing.assert_equal(found, expected)
+        run.file(name).write_bytes(content)
+    np.testing.assert_equal(everything(), expected)
+    assert refused > 450  # the rest hit white space
+
+
+def test_a_folder_is_held_by_one_process_and_let_go_of_by_a_dead_one(tmp_path):
+    code = "import sys, time; from tfdvae.runs import Run\nwith Run(sys.argv[1]).held():\n    print('held', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "run")], stdout=subprocess.PIPE, cwd=ROOT) as holder:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(InputError, match=rf"being written by process {holder.pid} on .+, since "), Run(tmp_path / "run").held():
+            pass
+        holder.kill()
+    with Run(tmp_path / "run").held():
+        assert (tmp_path / "run").is_dir()
+
+
+def test_a_folder_that_was_held_for_nothing_is_gone_again(tmp_path):
+    run = Run(tmp_path / "runs" / "x")
+    with run.held(new=True), pytest.raises(FileExistsError), run.held(new=True):
+        pass
+    assert not (tmp_path / "runs").exists()
+    (tmp_path / "mine").mkdir()
+    with Run(tmp_path / "mine").held():
+        pass
+    assert (tmp_path / "mine").is_dir()

@@ -54,7 +54,8 @@ def test_the_best_epoch_is_the_one_with_the_lowest_validation_loss(tmp_path):
     arrays, metadata = run.read_weights(runs.BEST)
     assert metadata == {"epoch": "2", "val_loss": "1.0"}
     assert arrays["vae/posterior/bias"].tolist() == [1.0] * 6
-    assert run.read_weights(runs.LAST)[1] == {"epochs": "3"}
+    assert run.read_weights(runs.LAST)[1]["epochs"] == "3" and run.read_weights(runs.PREVIOUS)[1]["epochs"] == "2"
+    assert [row["val_loss"] for row in run.read_history()] == [3.0, 1.0, 2.0]
 
 
 def test_a_loss_that_is_not_finite_names_step_and_term(digits, tmp_path):

@@ -228,6 +228,10 @@ def _tfds(name, image_size, limit):
     """Return the training and the test source of a TensorFlow Datasets name; the test source is None where it brings none."""
     import tensorflow_datasets as tfds
 
+    if not re.fullmatch(r"\w+(/\w[\w.+-]*)*(:\d+\.\d+\.\d+)?", name):  # no path, and none of the communities that bring code of their own
+        raise InputError(
+            f"dataset: received {name!r}; expected digits, folder:PATH or NAME, NAME/CONFIG or NAME:VERSION; correct the name."
+        )
     data_dir = os.path.expanduser(os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR)
     known = tfds.list_builders(with_community_datasets=False)  # those would ask the network
     base = re.split("[/:]", name)[0]
@@ -374,9 +378,16 @@ def _folder(name, image_size, limit):
         names = tf.data.Dataset.from_tensor_slices([str(p) for p in paths])
         return names if labels is None else tf.data.Dataset.zip(names, tf.data.Dataset.from_tensor_slices(labels))
 
+    def read_or_tell(path):
+        try:
+            return read(pathlib.Path(os.fsdecode(path))), ""
+        except InputError as error:  # raised here, it would come out of TensorFlow as a page of traceback
+            return np.zeros(image_shape, np.uint8), str(error)
+
     def decode(path, *label):
-        image = tf.numpy_function(lambda p: read(pathlib.Path(os.fsdecode(p))), [path], tf.uint8)
-        return (tf.ensure_shape(image, image_shape), *label)
+        image, broken = tf.numpy_function(read_or_tell, [path], (tf.uint8, tf.string))
+        with tf.control_dependencies([tf.debugging.Assert(broken == "", [broken])]):
+            return (tf.ensure_shape(image, image_shape), *label)
 
     return Source(stream=stream, shuffle_buffer=len(paths), decode=decode, **common)
 

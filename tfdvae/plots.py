@@ -1,11 +1,16 @@
 """Numbers and arrays to figures. Blue and vermilion of Okabe & Ito (2008) stay apart in grey print and for colour-blind readers."""
 
+import io
+import pathlib
+
 import matplotlib
 
 matplotlib.use("Agg")  # files, not windows: runs on a machine without a screen
 
 import matplotlib.pyplot as plt
 import numpy as np
+
+from . import files
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 TITLES = {
@@ -103,5 +108,7 @@ def _focus(axis, values):
 
 
 def _save(figure, path):
-    figure.savefig(path, dpi=130, bbox_inches="tight")
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=130, bbox_inches="tight")
     plt.close(figure)
+    files.write(pathlib.Path(path), content.getvalue())

@@ -1,36 +1,47 @@
 """The run folder: its file names, and reading and writing them. Nothing in it can execute: JSON, CSV, safetensors and plain arrays.
 
 run.json              parameters, versions, git revision, what the data was
-history.csv           one row an epoch: every term, in training and validation
+last.safetensors      all that training goes on from after the last finished epoch: weights, optimizer, random state, history
+previous.safetensors  the same, one epoch earlier, for when the last is damaged
 best.safetensors      weights of the epoch with the lowest validation loss
-last.safetensors      weights, optimizer and random state after the last finished epoch
+history.csv           one row an epoch: every term, in training and validation; for the user, it is not read back
 metrics.json          what evaluation found on the test set
 per_image.npz         the same, image by image
 tensorboard/          logs for TensorBoard
 curves.png, reconstructions.png, samples.png, test_grid.png
+
+What is read back carries a digest of itself. A digest finds accidents; a folder made with intent can carry a right one, so whatever is
+read is also bounded in size, checked in shape, and never a link to a file elsewhere.
 """
 
+import contextlib
 import csv
+import hashlib
 import io
+import itertools
 import json
 import os
 import pathlib
 import platform
 import re
 import shutil
+import socket
 import subprocess
 import time
 
+import filelock
 import numpy as np
-import safetensors
-import safetensors.numpy
 
-from . import __version__
+from . import __version__, files
 from .errors import InputError
 
-RECORD, HISTORY, BEST, LAST = "run.json", "history.csv", "best.safetensors", "last.safetensors"
+RECORD, HISTORY, BEST, LAST, PREVIOUS = "run.json", "history.csv", "best.safetensors", "last.safetensors", "previous.safetensors"
 METRICS, PER_IMAGE, TENSORBOARD = "metrics.json", "per_image.npz", "tensorboard"
 PICTURES = ("curves.png", "reconstructions.png", "samples.png", "test_grid.png")
+FILES = (RECORD, HISTORY, BEST, LAST, PREVIOUS, METRICS, PER_IMAGE, *PICTURES)
+LOCK, OWNER = ".lock", ".owner"
+JSON_LIMIT = 2**22  # bytes; a record has a few thousand
+SIDE_LIMIT = 2**14  # pixels; of a recorded image's side
 
 
 class Run:
@@ -51,7 +62,7 @@ class Run:
     @property
     def exists(self):
         """Whether anything of a run lies in the folder."""
-        return any(self.file(name).exists() for name in (RECORD, HISTORY, BEST, LAST, METRICS, PER_IMAGE, TENSORBOARD, *PICTURES))
+        return any(self.file(name).exists() for name in (*FILES, TENSORBOARD))
 
     def refuse_to_overwrite(self):
         """Raise InputError where the folder holds a run, or where it could not be written."""
@@ -68,125 +79,269 @@ class Run:
             raise InputError(f"{name}: received {self}; expected a folder that can be written, but {nearest} is read-only; choose another.")
 
     def clear(self):
-        """Make the folder, empty of any run; other files in it stay."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        for name in (RECORD, HISTORY, BEST, LAST, METRICS, PER_IMAGE, *PICTURES):
+        """Empty the folder of any run; other files in it stay."""
+        for name in FILES:
             self.file(name).unlink(missing_ok=True)
         shutil.rmtree(self.file(TENSORBOARD), ignore_errors=True)
+        files.remove_temporaries(self.path)
+
+    @contextlib.contextmanager
+    def held(self, new=False):
+        """Make the folder and keep other processes from training in it; a process that dies lets go of it.
+
+        A folder that was made here and has no run in it at the end is removed again.
+
+        Args:
+            new: whether the folder must not be there yet.
+
+        Raises:
+            FileExistsError: it is, although it must not.
+            InputError: another process trains in it, or it cannot be made.
+        """
+        made = [path for path in (self.path, *self.path.parents) if not path.exists()]
+        try:
+            self.path.mkdir(parents=True, exist_ok=not new)
+            lock = filelock.FileLock(self.file(LOCK))
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise InputError(
+                f"run_dir: {self} is being written by {self.owner()}; wait for it, stop it, or choose another folder with --run-dir."
+            ) from None
+        except FileExistsError:
+            raise
+        except OSError as error:
+            raise InputError(f"run_dir: {self} cannot be written ({error.strerror}); choose another with --run-dir.") from None
+        try:
+            with contextlib.suppress(OSError):
+                self.file(OWNER).write_text(f"process {os.getpid()} on {socket.gethostname()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}")
+            yield
+        finally:
+            self.file(OWNER).unlink(missing_ok=True)
+            if made and not self.exists:
+                self.file(LOCK).unlink(missing_ok=True)
+            lock.release()
+            with contextlib.suppress(OSError):  # not empty, or gone
+                for path in made:
+                    path.rmdir()
+
+    def owner(self):
+        """Return who holds the folder, as far as it is known."""
+        try:
+            return files.read(self.file(OWNER), 1000).decode()
+        except (OSError, ValueError):
+            return "another process"
 
     # ---- the record
 
     def start(self, *, params, preset, precision, data, command):
-        """Make the folder, discard a run in it, and record what this one is: enough to build its model again and to know its origin.
+        """Discard a run in the folder, and record what this one is: enough to build its model again and to know its origin.
 
         Raises:
-            InputError: the folder cannot be written.
+            OSError: the folder cannot be written.
         """
-        import keras
-        import tensorflow as tf
-
-        versions = {"tfdvae": __version__, "python": platform.python_version(), "tensorflow": tf.__version__}
-        versions |= {"keras": keras.__version__, "numpy": np.__version__}
         record = {
             "preset": preset,
             "params": params,
             "precision": precision,
             "data": data,
-            "versions": versions,
+            "versions": versions(),
             "git": git_revision(),
             "command": command,
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }
-        try:
-            self.clear()
-            write(self.file(RECORD), json.dumps(record, indent=2))
-        except OSError as error:
-            raise InputError(f"run_dir: {self} cannot be written ({error.strerror}); choose another with --run-dir.") from None
+        self.clear()
+        files.write(self.file(RECORD), files.sealed(record))
 
     def read_record(self):
-        """Return the record, or raise InputError where the folder has none that can be read."""
+        """Return the record.
+
+        Raises:
+            InputError: the folder has none, or one that is damaged or of another version, or holds links.
+        """
         if not self.path.is_dir():
             raise InputError(f"checkpoint: {self} does not exist; expected the folder of a run, as train.py prints it.")
+        for name in (*FILES, TENSORBOARD):
+            if self.file(name).is_symlink():
+                raise InputError(f"checkpoint: {self.file(name)} is a link; expected a plain file; put the file itself in its place.")
         try:
-            record = json.loads(self.file(RECORD).read_text())
-            record["params"], record["precision"], record["data"]["image_shape"], record["data"]["class_names"]
+            content = files.read(self.file(RECORD), JSON_LIMIT)
+            check_version(self, content)
+            record = files.unsealed(content)
+            _check_record(record)
             return record
         except FileNotFoundError:
             raise InputError(f"checkpoint: {self} has no {RECORD}; expected the folder of a run, as train.py prints it.") from None
-        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-            raise InputError(f"checkpoint: {self.file(RECORD)} is damaged ({type(error).__name__}); train the run again.") from None
+        except (OSError, files.Damaged) as error:
+            raise InputError(f"checkpoint: {self.file(RECORD)} is damaged: {files.reason(error)}; train the run again.") from None
+
+    def note_other_versions(self, record):
+        """Print which versions differ from those that the run was started with, since its numbers may then too."""
+        started = record["versions"] | {"git revision": record.get("git")}
+        now = versions() | {"git revision": git_revision()}
+        other = [f"{name} {started.get(name)} instead of {value}" for name, value in now.items() if started.get(name) != value]
+        if other:
+            print(f"Note: this run was started with {', '.join(other)}; its numbers may differ from an uninterrupted run's.")
 
     # ---- weights
 
     def write_weights(self, name, arrays, **metadata):
-        """Write named arrays and text metadata."""
-        write(self.file(name), safetensors.numpy.save(arrays, {k: str(v) for k, v in metadata.items()}))
+        """Write named arrays and metadata."""
+        files.write(self.file(name), files.packed_tensors(arrays, {k: str(v) for k, v in metadata.items()}))
 
-    def read_weights(self, name):
-        """Return the named arrays and the metadata, or raise InputError where the file is missing or damaged."""
+    def write_state(self, arrays, history):
+        """Write all that training goes on from, the history (a list of dicts, one an epoch) with it; the state before is kept."""
+        metadata = {"epochs": str(len(history)), "history": json.dumps(history)}
+        files.write(self.file(LAST), files.packed_tensors(arrays, metadata), keep=self.file(PREVIOUS))
+
+    def read_weights(self, name, expected=None, prefix=""):
+        """Return the named arrays and the metadata.
+
+        Args:
+            name: of the file.
+            expected: name -> variable, whose names, shapes and types the arrays must have.
+            prefix: of the names that are compared with those expected, where the file holds others too.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            InputError: it is damaged, or of another model.
+        """
         path = self.file(name)
         try:
-            with safetensors.safe_open(path, framework="numpy") as file:
-                names = file.keys()  # it cannot be iterated itself
-                return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
-        except FileNotFoundError:
-            raise InputError(f"checkpoint: {self} has no {name}; its training had not finished an epoch, so train it again.") from None
-        except Exception as error:  # safetensors raises its own kinds for truncated and malformed files
-            raise InputError(f"checkpoint: {path} is truncated or damaged ({error}); train the run again.") from None
+            arrays, metadata = files.unpacked_tensors(path)
+        except files.Damaged as error:
+            raise InputError(f"checkpoint: {path} is truncated or damaged: {error}; train the run again.") from None
+        compared = {each: array for each, array in arrays.items() if each.startswith(prefix)} if expected is not None else {}
+        if expected is not None and set(compared) != set(expected):
+            raise InputError(f"checkpoint: {path} holds the weights of another model than its {RECORD} describes; train the run again.")
+        for each, array in compared.items():
+            wanted = tuple(expected[each].shape), str(expected[each].dtype)
+            if (array.shape, str(array.dtype)) != wanted:
+                raise InputError(
+                    f"checkpoint: {path} has {each} of shape {array.shape}, {array.dtype}; expected {wanted[0]}, {wanted[1]}; it belongs "
+                    "to other data or another model, so train the run again."
+                )
+        return arrays, metadata
 
-    # ---- history
+    def read_history(self):
+        """Return the rows of the history as dicts of numbers, as they were saved with the last state; none where nothing was saved.
+
+        Raises:
+            InputError: the state is damaged.
+        """
+        for name in (LAST, PREVIOUS):
+            with contextlib.suppress(FileNotFoundError):
+                return history_of(self.read_weights(name)[1], self.file(name))
+        return []
 
     def write_history(self, rows):
-        """Write one row an epoch: a list of dicts with the same keys."""
+        """Write one row an epoch, for the user: a list of dicts with the same keys."""
         text = io.StringIO()
         writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        write(self.file(HISTORY), text.getvalue())
-
-    def read_history(self):
-        """Return the rows of the history as dicts of floats, none where it is missing."""
-        try:
-            with open(self.file(HISTORY), newline="") as file:
-                return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
-        except FileNotFoundError:
-            return []
-        except (ValueError, TypeError, csv.Error):
-            raise InputError(f"checkpoint: {self.file(HISTORY)} is damaged; train the run again.") from None
+        files.write(self.file(HISTORY), text.getvalue())
 
     # ---- what evaluation found
 
     def write_evaluation(self, summary, per_image):
         """Write the summary (a dict) and the per-image values (name -> (n,) array)."""
-        packed = io.BytesIO()
-        np.savez_compressed(packed, **per_image)
+        packed = files.packed(per_image)
         try:
-            write(self.file(PER_IMAGE), packed.getvalue())
-            write(self.file(METRICS), json.dumps(summary, indent=2, allow_nan=False))
+            files.write(self.file(PER_IMAGE), packed)
+            files.write(self.file(METRICS), files.sealed({**summary, PER_IMAGE: hashlib.sha256(packed).hexdigest()}))
         except OSError as error:
             raise InputError(f"checkpoint: {self} cannot be written ({error.strerror}); its results were not saved.") from None
 
+    def read_evaluation(self):
+        """Return what `write_evaluation` wrote: the summary and the per-image values.
 
-def new_run(params):
-    """Return the first unused folder of runs/DATASET-MODEL-seedN, -2, -3, ..."""
+        Raises:
+            InputError: the run was not evaluated, or a file is damaged.
+        """
+        name = METRICS
+        try:
+            summary = files.unsealed(files.read(self.file(METRICS), JSON_LIMIT))
+            name = PER_IMAGE
+            content = files.read(self.file(PER_IMAGE), files.PACKED_LIMIT)
+            if hashlib.sha256(content).hexdigest() != summary.pop(PER_IMAGE, None):
+                raise files.Damaged("its content differs from its checksum")
+            return summary, files.unpacked(content)
+        except FileNotFoundError:
+            raise InputError(f"checkpoint: {self} has no {name}; evaluate it with evaluate.py --checkpoint {self}.") from None
+        except (OSError, files.Damaged) as error:
+            raise InputError(f"checkpoint: {self.file(name)} is damaged: {files.reason(error)}; evaluate the run again.") from None
+
+
+def history_of(metadata, path):
+    """Return the history that a state's metadata holds: a list of dicts of numbers, one for each epoch.
+
+    Raises:
+        InputError: it holds none, or not one for each epoch.
+    """
+    try:
+        rows = json.loads(metadata["history"])
+        if [row["epoch"] for row in rows] != list(range(1, int(metadata["epochs"]) + 1)):
+            raise ValueError("its history has not one row for each epoch")
+        for row in rows:
+            if set(row) != set(rows[0]) or not all(isinstance(value, int | float) for value in row.values()):
+                raise ValueError("its history has rows that differ in kind")
+        return rows
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"checkpoint: {path} is damaged: {files.reason(error)}; train the run again.") from None
+
+
+def check_version(run, content):
+    """Raise InputError where a record was written by a version whose runs this one cannot read."""
+    try:
+        written = json.loads(content)["versions"]["tfdvae"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return  # damaged, which is for the reader of the whole record to say
+    if str(written).split(".")[:2] != __version__.split(".")[:2]:
+        raise InputError(
+            f"checkpoint: {run} was written by tfdvae {written}, and this is {__version__}, which reads runs of "
+            f"{__version__.rpartition('.')[0]}; use that version, or train the run again."
+        )
+
+
+def _check_record(record):
+    """Raise Damaged where a record is not of the form that `Run.start` writes."""
+    try:
+        shape, names = record["data"]["image_shape"], record["data"]["class_names"]
+        valid = (
+            isinstance(record["params"], dict)
+            and isinstance(record["versions"], dict)
+            and record["precision"] in ("float32", "bfloat16")
+            and isinstance(record["data"]["test_fingerprint"], str)
+            and len(shape) == 3
+            and all(type(side) is int and 1 <= side <= SIDE_LIMIT for side in shape)
+            and isinstance(names, list)
+            and all(isinstance(name, str) for name in names)
+            and "preset" in record
+        )
+    except (KeyError, TypeError):
+        valid = False
+    if not valid:
+        raise files.Damaged("it is not the record of a run")
+
+
+def new_runs(params):
+    """Yield runs/DATASET-MODEL-seedN, -2, -3, ..., of which the first that is not there is the folder of a new run."""
     folder = params.dataset.startswith("folder:")
     dataset = pathlib.Path(params.dataset.removeprefix("folder:")).name if folder else re.sub("[/:]", "-", params.dataset)
     base = pathlib.Path("runs") / f"{dataset or 'folder'}-{params.model}-seed{params.seed}"
-    path, count = base, 1
-    while path.exists():
-        count += 1
-        path = base.with_name(f"{base.name}-{count}")
-    return Run(path)
+    for count in itertools.count(1):
+        path = base if count == 1 else base.with_name(f"{base.name}-{count}")
+        if not path.exists():
+            yield Run(path)
 
 
-def write(path, content):
-    """Write text or bytes so that a reader sees the old file or the new one, never half of it."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with open(temporary, "wb") as file:
-        file.write(content.encode() if isinstance(content, str) else content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+def versions():
+    """Return the versions of everything that numbers depend on."""
+    import keras
+    import tensorflow as tf
+
+    own = {"tfdvae": __version__, "python": platform.python_version()}
+    return own | {"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__}
 
 
 def git_revision():

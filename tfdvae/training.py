@@ -1,6 +1,9 @@
 """Compile, fit and save: one run from its first epoch, or from the last that it finished."""
 
+import contextlib
 import math
+import os
+import shlex
 import sys
 
 import keras
@@ -8,8 +11,12 @@ import numpy as np
 import tensorflow as tf
 
 from .build import MODEL_PARAMETERS, build_model
-from .errors import InputError, NonFiniteLoss, check_choice
-from .runs import BEST, LAST, TENSORBOARD, Run
+from .errors import InputError, NonFiniteLoss, TrainingFailed, check_choice
+from .files import reason
+from .interrupts import Interrupted, Interrupts
+from .runs import BEST, LAST, PREVIOUS, RECORD, TENSORBOARD, Run, history_of
+
+LAYERS_LIMIT = 64  # of a saved model; more is no image network, but would take long to build
 
 
 def resolve_precision(precision):
@@ -40,46 +47,101 @@ def learning_rates(schedule, start, epochs, steps_per_epoch):
     return keras.optimizers.schedules.PiecewiseConstantDecay(edges, stairs)
 
 
-def fit(model, dataset, run, *, epochs, batch_size, learning_rate, learning_rate_schedule, seed, flip=False, resume=False):
+def make_deterministic():
+    """Have TensorFlow choose operations whose result does not depend on timing, for all of the process; there is no way back.
+
+    On a CPU the cost is not measurable (see `docs/faults.md`); on a GPU it is what makes a run repeatable at all.
+    """
+    tf.config.experimental.enable_op_determinism()
+
+
+def fit(model, dataset, run, *, epochs, batch_size, learning_rate, learning_rate_schedule, seed, flip=False, resume=False, interrupts=None):
     """Train a built model, writing its history, weights and logs into the run's folder after every epoch.
 
     Args:
         model: of `tfdvae.models`.
         dataset: of `tfdvae.data`.
         run: `Run` whose folder is there.
-        resume: continue after the last epoch that the run finished.
+        resume: continue after the last epoch that the run finished, as if it had never stopped.
+        interrupts: `Interrupts` to look at after every step, or None.
         The others: see `params.py`.
 
+    Returns:
+        The number of epochs that were done before, 0 for a run that starts.
+
     Raises:
-        InputError: saved weights do not fit.
+        InputError: what was saved does not fit or is damaged.
         NonFiniteLoss: a term became NaN or infinite; what was saved before stays.
+        Interrupted: a signal came; the same holds.
     """
+    interrupts = interrupts or Interrupts()
     steps = dataset.steps_per_epoch(batch_size)
     rates = learning_rates(learning_rate_schedule, learning_rate, epochs, steps)
     model.compile(optimizer=keras.optimizers.Adam(rates, name="adam"), jit_compile=False)
     model.optimizer.build(model.trainable_variables)
-    history, first_epoch = [], 0
-    if resume:
-        values, metadata = run.read_weights(LAST)
-        assign(state(model), values, run.file(LAST))
-        first_epoch = int(metadata["epochs"])
-        history = run.read_history()[:first_epoch]
-    if first_epoch >= epochs:
-        return
-    model.fit(
-        dataset.train(batch_size, seed, first_epoch, flip),
-        steps_per_epoch=steps,
-        validation_data=dataset.validation(batch_size),
-        initial_epoch=first_epoch,
-        epochs=epochs,
-        shuffle=False,  # the pipeline does
-        verbose=1 if sys.stdout.isatty() else 2,
-        callbacks=[
-            StopAtNonFinite(),
-            SaveEveryEpoch(run, history),
-            keras.callbacks.TensorBoard(run.file(TENSORBOARD), write_graph=False),
-        ],
-    )
+    history = restore(model, run) if resume else []
+    done = len(history)
+    if done >= epochs:
+        return done
+    with interrupts.deferred():
+        model.fit(
+            dataset.train(batch_size, seed, done, flip),
+            steps_per_epoch=steps,
+            validation_data=dataset.validation(batch_size),
+            initial_epoch=done,
+            epochs=epochs,
+            shuffle=False,  # the pipeline does
+            verbose=1 if sys.stdout.isatty() else 2,
+            callbacks=[
+                StopAtNonFinite(),
+                SaveEveryEpoch(run, history),
+                keras.callbacks.TensorBoard(run.file(TENSORBOARD), write_graph=False),
+                StopWhenAsked(interrupts),
+            ],
+        )
+    return done
+
+
+def restore(model, run):
+    """Give a compiled model the state that its run goes on from, and return the history until there; nothing saved: an empty one.
+
+    The last state is used, or, where that is damaged or was never completed, the one before it. The best weights must be there too,
+    since they are part of what an uninterrupted run ends with; where the last epoch is the best, they are made again from its state.
+
+    Raises:
+        InputError: nothing that was saved can be used.
+    """
+    variables = state(model)
+    try:
+        values, metadata = run.read_weights(LAST, variables)
+    except (FileNotFoundError, InputError) as error:
+        if not run.file(PREVIOUS).exists():
+            if isinstance(error, InputError):
+                raise
+            print(f"{run} has no finished epoch yet: starting from the beginning.")
+            return []
+        values, metadata = run.read_weights(PREVIOUS, variables)
+        os.replace(run.file(PREVIOUS), run.file(LAST))
+        print(f"{run.file(LAST)} is missing or damaged; going on from the state before it, of epoch {metadata['epochs']}.")
+    history = history_of(metadata, run.file(LAST))
+    best = min(history, key=lambda row: row["val_loss"])
+    try:
+        run.read_weights(BEST, weights(model))
+    except (FileNotFoundError, InputError):
+        if best["epoch"] != len(history):
+            raise InputError(
+                f"checkpoint: {run.file(BEST)}, the weights of epoch {best['epoch']}, is missing or damaged and cannot be made again; "
+                "put it back, or train the run again with --overwrite."
+            ) from None
+        save_best(run, {k.removeprefix("model/"): v for k, v in values.items() if k.startswith("model/")}, best)
+    for name, variable in variables.items():
+        variable.assign(values[name])
+    return history
+
+
+def save_best(run, values, row):
+    """Write the weights of the epoch of the lowest validation loss, whose row in the history is `row`."""
+    run.write_weights(BEST, values, epoch=row["epoch"], val_loss=row["val_loss"])
 
 
 class StopAtNonFinite(keras.callbacks.Callback):
@@ -107,20 +169,88 @@ class StopAtNonFinite(keras.callbacks.Callback):
 
 
 class SaveEveryEpoch(keras.callbacks.Callback):
-    """After every epoch write the history, the state to go on from, and the weights if the validation loss is the lowest so far."""
+    """After every epoch write the weights if the validation loss is the lowest so far, the state to go on from, and the history.
+
+    The state is the moment of truth: what is written before it is written again, alike, where a run resumes from the state before.
+    """
 
     def __init__(self, run, history):
         super().__init__()
         self.run, self.history = run, history
-        self.lowest = min((row["val_loss"] for row in history), default=math.inf)
 
     def on_epoch_end(self, epoch, logs=None):
-        self.history.append({"epoch": epoch + 1, **{k: float(v) for k, v in logs.items()}})
-        if logs["val_loss"] < self.lowest:
-            self.lowest = float(logs["val_loss"])
-            self.run.write_weights(BEST, arrays(weights(self.model)), epoch=epoch + 1, val_loss=self.lowest)
+        lowest = min((row["val_loss"] for row in self.history), default=math.inf)
+        row = {"epoch": epoch + 1, **{k: float(v) for k, v in logs.items()}}
+        self.history.append(row)
+        if row["val_loss"] < lowest:
+            save_best(self.run, arrays(weights(self.model)), row)
+        self.run.write_state(arrays(state(self.model)), self.history)
         self.run.write_history(self.history)
-        self.run.write_weights(LAST, arrays(state(self.model)), epochs=epoch + 1)
+
+
+class StopWhenAsked(keras.callbacks.Callback):
+    """End training after the step in which a signal came."""
+
+    def __init__(self, interrupts):
+        super().__init__()
+        self.interrupts = interrupts
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.interrupts.check()
+
+    def on_test_batch_end(self, batch, logs=None):
+        self.interrupts.check()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.interrupts.check()
+
+
+@contextlib.contextmanager
+def faults_told(run, dataset_name):
+    """Turn what a machine does to a run in training into one sentence that says what is kept.
+
+    Raises:
+        TrainingFailed: a file could not be written or read, or memory ran out.
+        Interrupted: as it came, with what is kept.
+    """
+    try:
+        yield
+    except Interrupted as interrupted:
+        interrupted.kept = kept(run)
+        raise
+    except OSError as error:
+        stopped = f"{error.filename or run} cannot be written or read ({error.strerror or reason(error)})"
+    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+        full = "No space left" in str(error)  # TensorBoard's writer calls a full disk an exhausted resource
+        stopped = (
+            f"{run} cannot be written (No space left on device)" if full else "memory ran out; a smaller batch_size or network needs less"
+        )
+    except tf.errors.OpError as error:
+        stopped = f"reading {dataset_name} or writing logs into {run} failed ({_core(error)})"
+    else:
+        return
+    raise TrainingFailed(f"{stopped}; training stopped. {kept(run)}") from None
+
+
+def _core(error):
+    """Return the line of a TensorFlow error that says what happened, from among those that say where."""
+    where = ("Graph execution error", "Detected at node", "<stack traces", "Traceback", " ", "\t")
+    told = [line for line in str(error).splitlines() if line and not line.startswith(where)]
+    return (told or [type(error).__name__])[0].removeprefix("assertion failed: ")[:300].strip("[]'\" .")
+
+
+def kept(run):
+    """Say in a sentence what a run has saved, and how to go on with it."""
+    if not run.exists:
+        return "Nothing is kept."
+    again = f"python train.py --resume --run-dir {shlex.quote(str(run))}"
+    try:
+        epochs = len(run.read_history())
+    except InputError as error:
+        return str(error)
+    if not epochs:
+        return f"No epoch was finished yet; start again with {again}"
+    return f"{f'Epochs 1 to {epochs} are' if epochs > 1 else 'Epoch 1 is'} kept; go on with {again}"
 
 
 def weights(model):
@@ -144,26 +274,6 @@ def arrays(variables):
     return {name: np.asarray(variable) for name, variable in variables.items()}
 
 
-def assign(variables, values, source):
-    """Give variables (name -> variable) values (name -> array) of the same names and shapes.
-
-    Raises:
-        InputError: names or shapes differ, or a value is not finite.
-    """
-    if set(variables) != set(values):
-        raise InputError(f"checkpoint: {source} holds the weights of another model than its run.json describes; train the run again.")
-    for name, variable in variables.items():
-        if tuple(variable.shape) != values[name].shape:
-            raise InputError(
-                f"checkpoint: {source} has {name} of shape {values[name].shape}; expected {tuple(variable.shape)}; it belongs to other "
-                "data or another model, so train the run again."
-            )
-        if not np.all(np.isfinite(values[name])):
-            raise InputError(f"checkpoint: {source} has values in {name} that are not finite; train the run again.")
-    for name, variable in variables.items():
-        variable.assign(values[name])
-
-
 def build_from_record(record):
     """Return the untrained model that a run's record describes."""
     chosen = {k: v for k, v in record["params"].items() if k in MODEL_PARAMETERS}
@@ -171,15 +281,41 @@ def build_from_record(record):
     return build_model(image_shape=tuple(record["data"]["image_shape"]), num_classes=len(record["data"]["class_names"]), **chosen)
 
 
+def check_size(run, record, names):
+    """Raise InputError where a record describes a larger model than any of the run's files of these names can hold the weights of.
+
+    It is asked before the model is built, so that a stranger's record cannot ask for memory that its weights do not fill.
+    """
+    try:
+        if max(len(record["params"].get(name, ())) for name in ("channels", "hidden_units")) > LAYERS_LIMIT:
+            raise ValueError(f"it has more than {LAYERS_LIMIT} layers")
+        with tf.Graph().as_default():  # variables of a graph that never runs take no memory
+            size = sum(4 * math.prod(variable.shape) for variable in build_from_record(record).weights)
+    except Exception as error:  # whatever a layer or TensorFlow makes of a value that no script would have written
+        raise InputError(
+            f"checkpoint: {run.file(RECORD)} describes a model that cannot be built ({reason(error)}); train the run again."
+        ) from None
+    found = {name: run.file(name).stat().st_size for name in names if run.file(name).is_file()}
+    if found and max(found.values()) < size:
+        raise InputError(
+            f"checkpoint: {run.file(max(found, key=found.get))} is truncated or damaged: it has {max(found.values()):,} bytes, and the "
+            f"weights of the model of {RECORD} take {size:,}; train the run again."
+        )
+
+
 def load_model(run_dir, which="best"):
     """Return the trained model of a run folder; see `tfdvae.load`."""
     if which not in ("best", "last"):
         raise InputError(f"weights: received {which!r}; expected best or last.")
-    run = Run(run_dir)
-    model = build_from_record(run.read_record())
-    source = BEST if which == "best" else LAST
-    values, _ = run.read_weights(source)
-    if which == "last":
-        values = {k.removeprefix("model/"): v for k, v in values.items() if k.startswith("model/")}
-    assign(weights(model), values, run.file(source))
+    run, name, prefix = (Run(run_dir), BEST, "") if which == "best" else (Run(run_dir), LAST, "model/")
+    record = run.read_record()
+    check_size(run, record, [name])
+    model = build_from_record(record)
+    expected = {prefix + path: variable for path, variable in weights(model).items()}
+    try:
+        values, _ = run.read_weights(name, expected, prefix)
+    except FileNotFoundError:
+        raise InputError(f"checkpoint: {run} has no {name}; its training had not finished an epoch, so train it again.") from None
+    for path, variable in expected.items():
+        variable.assign(values[path])
     return model

@@ -1,0 +1,244 @@
+"""What machines and people do to a training: signals, full disks, vanished folders, a second process."""
+
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import ROOT
+from kill_and_resume import digest, trials
+
+from tfdvae import data, runs, training
+from tfdvae.build import build_model
+from tfdvae.errors import InputError, TrainingFailed
+from tfdvae.interrupts import Interrupted, Interrupts
+from tfdvae.runs import Run
+
+TINY = ("--channels", "4", "8", "--hidden-units", "16", "--batch-size", "256", "--latent-dim", "4")
+SMALL = {"channels": (4,), "hidden_units": (10,), "latent_dim": 3}
+FIT = {"batch_size": 500, "learning_rate": 1e-2, "learning_rate_schedule": "cosine", "seed": 3}
+
+
+def start(*words, cwd, **settings):
+    command = [sys.executable, str(ROOT / "train.py"), *map(str, words)]
+    return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **settings)
+
+
+def finish(process):
+    """Return what a process printed, standard error last."""
+    out, error = process.communicate(timeout=200)
+    assert "Traceback" not in error
+    return out, error
+
+
+def wait_for(path, process):
+    while not path.exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("model", ["vae", "dvae", "classifier"])
+def test_killed_runs_end_as_uninterrupted_ones(model, tmp_path):
+    results = trials(model, 2, tmp_path, ("--epochs", "3", *TINY[:-2]), jobs=2)
+    assert [same for _, same in results] == [True, True]
+
+
+@pytest.mark.parametrize("number, status, name", [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")])
+def test_a_signal_ends_the_run_with_one_line_and_it_goes_on_from_there(tmp_path, number, status, name):
+    process = start("--epochs", 200, *TINY, "--run-dir", "run", cwd=tmp_path)
+    wait_for(tmp_path / "run" / runs.LAST, process)
+    process.send_signal(number)
+    _, error = finish(process)
+    assert process.returncode == status
+    (line,) = error.strip().splitlines()
+    assert re.fullmatch(
+        rf"train.py: stopped by {name}\. (Epoch 1 is|Epochs 1 to \d+ are) kept; go on with python train.py --resume --run-dir run", line
+    )
+    assert len(Run(tmp_path / "run").read_history()) >= 1
+    assert not list((tmp_path / "run").glob(".*.tmp"))
+
+
+def test_a_signal_before_training_writes_nothing(tmp_path):
+    process = start(*TINY, cwd=tmp_path)
+    wait_for(tmp_path / "runs", process)  # the folder is claimed before TensorFlow is imported
+    process.send_signal(signal.SIGINT)
+    _, error = finish(process)
+    assert process.returncode == 130 and error.strip() == "train.py: stopped by Ctrl-C. Nothing is kept."
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_second_process_refuses_at_once_naming_the_first(tmp_path):
+    with Run(tmp_path / "run").held():
+        for words in ((), ("--resume",), ("--overwrite",)):
+            process = start("--run-dir", "run", *words, cwd=tmp_path)
+            _, error = finish(process)
+            assert process.returncode == 2 and f"run_dir: run is being written by process {os.getpid()} on " in error
+
+
+def test_runs_without_a_name_that_start_together_get_folders_of_their_own(tmp_path):
+    processes = [start("--epochs", 1, *TINY, cwd=tmp_path) for _ in range(2)]
+    for process in processes:
+        finish(process)
+    assert [process.returncode for process in processes] == [0, 0]
+    assert {p.name for p in (tmp_path / "runs").iterdir()} == {"digits-dvae-seed0", "digits-dvae-seed0-2"}
+    assert digest(tmp_path / "runs" / "digits-dvae-seed0") == digest(tmp_path / "runs" / "digits-dvae-seed0-2")
+
+
+def test_a_full_disk_stops_with_a_sentence_and_loses_nothing(tmp_path):
+    """A limit on the size of files stands in for a full disk: writing beyond it fails in the same place, for root too."""
+    words = ("--epochs", 2, "--batch-size", 256, "--run-dir")
+    finish(start(*words, "run", cwd=tmp_path))
+    limit = (tmp_path / "run" / runs.BEST).stat().st_size - 1
+    process = start(*words, "full", cwd=tmp_path, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    _, error = finish(process)
+    assert process.returncode == 1
+    assert re.fullmatch(r"train.py: full.* cannot be written.*File too large.*No epoch was finished yet; start again with .*\n", error)
+    assert not list((tmp_path / "full").glob(".*.tmp")) and Run(tmp_path / "full").read_record()["params"]["epochs"] == 2
+    finish(start("--resume", "--run-dir", "full", cwd=tmp_path))
+    assert digest(tmp_path / "full") == digest(tmp_path / "run")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return data.load_dataset("digits")
+
+
+def fit_with(callback, digits, run, resume=False):
+    """Train a small model for three epochs with one more callback, faults told."""
+    model = build_model(image_shape=(8, 8, 1), model="vae", seed=3, **SMALL)
+    own = model.fit
+    model.fit = lambda *a, **k: own(*a, **{**k, "callbacks": [*k["callbacks"], callback]})
+    with training.faults_told(run, "digits"):
+        training.fit(model, digits, run, epochs=3, resume=resume, **FIT)
+
+
+def after_epoch(number, act):
+    return keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: act() if epoch + 1 == number else None)
+
+
+def test_a_folder_deleted_during_training_is_told(digits, tmp_path):
+    run = Run(tmp_path / "run")
+    run.path.mkdir()
+    with pytest.raises(TrainingFailed, match=r"run.* cannot be written.*No such file.*Nothing is kept"):
+        fit_with(after_epoch(1, lambda: shutil.rmtree(run.path)), digits, run)
+
+
+@pytest.mark.parametrize(
+    "error, told",
+    [
+        (MemoryError(), "memory ran out"),
+        (tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor"), "memory ran out"),
+        (tf.errors.ResourceExhaustedError(None, None, "events.out; No space left on device"), "No space left on device"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (tf.errors.DataLossError(None, None, "corrupted record at 12"), r"reading digits .*corrupted record at 12"),
+    ],
+)
+def test_faults_of_the_machine_are_told_with_what_is_kept(digits, tmp_path, error, told):
+    def fail():
+        raise error
+
+    run = Run(tmp_path)
+    with pytest.raises(TrainingFailed, match=rf"{told}.*training stopped\. Epochs 1 to 2 are kept; go on with python train.py --resume"):
+        fit_with(after_epoch(2, fail), digits, run)
+    assert len(run.read_history()) == 2
+
+
+def test_an_image_that_breaks_while_it_is_streamed_is_named(folder_of_classes, tmp_path):
+    dataset = data.load_dataset(f"folder:{folder_of_classes}", image_size=8, memory_limit=1e-9)
+    for path in folder_of_classes.rglob("*.png"):
+        path.write_bytes(path.read_bytes()[:30])
+    model = build_model(image_shape=dataset.image_shape, model="vae", seed=3, **SMALL)
+    with pytest.raises(TrainingFailed, match=r"image .*\.png cannot be read"), training.faults_told(Run(tmp_path), "folder:pictures"):
+        training.fit(model, dataset, Run(tmp_path), epochs=1, **{**FIT, "batch_size": 4})
+
+
+def damage(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_damaged_state_is_said_and_the_one_before_it_used(digits, tmp_path, capsys):
+    finals = []
+    for name in ("whole", "flipped", "truncated", "missing", "best of the last epoch"):
+        run = Run(tmp_path / name)
+        run.path.mkdir()
+        stop = after_epoch(2 if name != "whole" else 9, lambda: (_ for _ in ()).throw(MemoryError))
+        if name == "whole":
+            fit_with(stop, digits, run)
+        else:
+            with pytest.raises(TrainingFailed):
+                fit_with(stop, digits, run)
+            last = run.file(runs.LAST)
+            if name == "flipped":
+                damage(last)
+            elif name == "truncated":
+                last.write_bytes(last.read_bytes()[:-9])
+            elif name == "missing":
+                last.unlink()
+            else:
+                damage(run.file(runs.BEST))
+            capsys.readouterr()
+            fit_with(after_epoch(9, None), digits, run, resume=True)
+            said = "missing or damaged; going on from the state before it, of epoch 1." in capsys.readouterr().out
+            assert said == (name != "best of the last epoch")
+        finals.append(digest(run.path))
+    assert len(set(finals)) == 1
+
+
+def test_what_cannot_be_made_again_is_refused(digits, tmp_path):
+    run = Run(tmp_path)
+    fit_with(after_epoch(9, None), digits, run)
+    arrays, _ = run.read_weights(runs.LAST)
+    history = run.read_history()
+    history[0]["val_loss"] = 0.0  # as if the first epoch had been the best
+    run.write_state(arrays, history)
+    damage(run.file(runs.BEST))
+    with pytest.raises(InputError, match=r"weights of epoch 1, is missing or damaged.*--overwrite"):
+        fit_with(after_epoch(9, None), digits, run, resume=True)
+    for name in (runs.LAST, runs.PREVIOUS):
+        damage(run.file(name))
+    with pytest.raises(InputError, match="checksum"):
+        fit_with(after_epoch(9, None), digits, run, resume=True)
+
+
+def test_signals_wait_for_the_end_of_a_step_and_a_second_one_does_not():
+    interrupts, steps = Interrupts(), []
+    before = signal.getsignal(signal.SIGTERM)
+    with interrupts.handled():
+        with pytest.raises(Interrupted) as caught, interrupts.deferred():
+            os.kill(os.getpid(), signal.SIGTERM)
+            steps.append("went on")
+            interrupts.check()
+            steps.append("not reached")
+        assert steps == ["went on"] and caught.value.exit_status == 143
+        with pytest.raises(Interrupted) as caught:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)
+        assert caught.value.exit_status == 130
+    assert signal.getsignal(signal.SIGTERM) is before
+    interrupts = Interrupts()
+    with interrupts.handled(), pytest.raises(Interrupted), interrupts.deferred():
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(1)
+        steps.append("not reached")
+    assert steps == ["went on"]
+
+
+def test_validation_and_pictures_leave_the_random_state_of_training_alone(digits):
+    model = build_model(image_shape=(8, 8, 1), model="dvae", seed=3, **SMALL)
+    model.compile(optimizer="adam")
+    before = training.arrays(training.state(model))
+    model.evaluate(digits.validation(100), verbose=0)
+    model.sample(4)
+    for name, value in training.arrays(training.state(model)).items():
+        np.testing.assert_array_equal(value, before[name])

@@ -1,0 +1,145 @@
+"""Every parameter and every saved file, with values nobody thought of."""
+
+import dataclasses
+import json
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import params as parameters
+from params import ParameterError, Params
+from tfdvae import files
+
+text = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20)
+positive = st.floats(1e-9, 1e9)
+widths = st.lists(st.integers(1, 10**6), max_size=4).map(tuple)
+valid = st.fixed_dictionaries(
+    {
+        "dataset": st.one_of(st.sampled_from(["digits", "mnist"]), text.filter(str.strip).map("folder:x{}".format)),
+        "image_size": st.integers(0, 10**6),
+        "validation_fraction": st.floats(0.001, 0.999),
+        "memory_limit": positive,
+        "model": st.sampled_from(["vae", "dvae"]),
+        "network": st.sampled_from(["conv", "r0"]),
+        "channels": widths,
+        "hidden_units": widths,
+        "latent_dim": st.integers(1, 10**9),
+        "likelihood": st.sampled_from(parameters.LIKELIHOODS),
+        "sigma": positive,
+        "kl_weight": st.floats(0, 1e9),
+        "denoise_weight": st.floats(0, 1e9),
+        "label_weight": st.floats(0, 1e9),
+        "corruption": st.sampled_from(["gaussian:0.3", "masking:0.5", "salt_and_pepper:1"]),
+        "flip": st.booleans(),
+        "epochs": st.integers(1, 10**9),
+        "batch_size": st.integers(1, 10**9),
+        "learning_rate": positive,
+        "learning_rate_schedule": st.sampled_from(parameters.SCHEDULES),
+        "precision": st.sampled_from(parameters.PRECISIONS),
+        "seed": st.integers(0, 2**31 - 1),
+        "run_dir": st.one_of(st.just(""), text),
+    }
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(valid)
+def test_parameters_survive_json(values):
+    params = parameters.override(Params(), **values)
+    saved = files.unsealed(files.sealed(dataclasses.asdict(params)).encode())
+    assert parameters.restored(saved, "run.json") == params
+
+
+@settings(max_examples=60, deadline=None)
+@given(valid)
+def test_parameters_survive_the_command_line(values):
+    assume(not any(isinstance(value, str) and value.startswith("-") for value in values.values()))
+    words = []
+    for name, value in values.items():
+        option = "--" + name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(option if value else f"--no-{name}")
+        elif isinstance(value, tuple):
+            words += [option, *map(str, value)] if value else []
+        else:
+            words += [option, str(value)]
+    _, given_values, _, _ = parameters.parse(words)
+    expected = {name: value for name, value in values.items() if value != ()}
+    assert given_values == expected
+    assert parameters.override(Params(), **given_values) == parameters.override(Params(), **values)
+
+
+def other_than(known):
+    return text.filter(lambda word: word not in known)
+
+
+INVALID = {
+    "dataset": st.sampled_from(["", " ", "folder:"]),
+    "image_size": st.integers(max_value=-1),
+    "pixel_range": other_than(parameters.PIXEL_RANGES),
+    "binarize": other_than(parameters.BINARIZATIONS),
+    "validation_fraction": st.floats().filter(lambda x: not 0 < x < 1),
+    "memory_limit": st.floats().filter(lambda x: not 0 < x < float("inf")),
+    "model": other_than(parameters.MODELS),
+    "network": other_than(parameters.NETWORKS),
+    "channels": st.lists(st.integers(max_value=0), min_size=1),
+    "hidden_units": st.lists(st.integers(max_value=0), min_size=1),
+    "latent_dim": st.integers(max_value=0),
+    "likelihood": other_than(parameters.LIKELIHOODS),
+    "sigma": st.floats().filter(lambda x: not 0 < x < float("inf")),
+    "kl_weight": st.floats().filter(lambda x: not 0 <= x < float("inf")),
+    "denoise_weight": st.floats().filter(lambda x: not 0 <= x < float("inf")),
+    "share_encoder": st.sampled_from([0, 1, "True"]),
+    "propagate": st.sampled_from([0, 1, "True"]),
+    "label_weight": st.floats().filter(lambda x: not 0 <= x < float("inf")),
+    "corruption": text.filter(lambda word: ":" not in word),
+    "shift": st.floats().filter(lambda x: not 0 <= x < 1),
+    "flip": st.sampled_from([0, 1, "True"]),
+    "epochs": st.integers(max_value=0),
+    "batch_size": st.integers(max_value=0),
+    "learning_rate": st.floats().filter(lambda x: not 0 < x < float("inf")),
+    "learning_rate_schedule": other_than(parameters.SCHEDULES),
+    "precision": other_than(parameters.PRECISIONS),
+    "seed": st.one_of(st.integers(max_value=-1), st.integers(min_value=2**31)),
+    "run_dir": st.integers(),
+}
+ANYTHING = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), text), lambda inner: st.lists(inner) | st.dictionaries(text, inner)
+)
+
+
+def test_every_parameter_has_invalid_values():
+    assert set(INVALID) == set(parameters.names(Params))
+
+
+@pytest.mark.parametrize("name", INVALID)
+def test_every_invalid_value_is_refused_by_name(name):
+    @settings(max_examples=50, deadline=None)
+    @given(INVALID[name])
+    def check(value):
+        with pytest.raises(ParameterError, match=rf"^{name}: received "):
+            parameters.override(Params(), **{name: value})
+
+    check()
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(parameters.names(Params)), ANYTHING)
+def test_a_value_of_any_kind_is_taken_or_refused(name, value):
+    saved = json.loads(json.dumps(dataclasses.asdict(Params()))) | {name: value}
+    try:
+        params = parameters.restored(saved, "run.json")
+    except ParameterError:
+        return
+    assert type(getattr(params, name)) in (type(getattr(Params(), name)), int)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.one_of(text, st.sampled_from([f"--{n.replace('_', '-')}" for n in parameters.names(Params)])), max_size=6))
+def test_any_command_line_is_read_or_refused(words):
+    assume(not {"-h", "--help"} & set(words))
+    try:
+        parameters.parse(words)
+    except ParameterError as error:
+        assert len(str(error).splitlines()) == 1

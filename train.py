@@ -45,11 +45,12 @@ def main(preset=None, *, resume=False, overwrite=False, command=None, interrupts
 
         from tfdvae.startup import import_tensorflow
 
-        import_tensorflow()
-        from tfdvae.training import faults_told
-
-        with faults_told(run, params.dataset):
-            train(run, params, preset or parameters.DEFAULT_PRESET, started, command, interrupts or Interrupts())
+        interrupts = interrupts or Interrupts()
+        with interrupts.deferred():  # half an import cannot be left
+            import_tensorflow()
+            from tfdvae import plots, training  # noqa: F401
+        with training.faults_told(run, params.dataset):
+            train(run, params, preset or parameters.DEFAULT_PRESET, started, command, interrupts)
         return str(run)
 
 

@@ -16,7 +16,8 @@ import tensorflow as tf
 from conftest import ROOT
 from kill_and_resume import digest, trials
 
-from tfdvae import data, runs, training
+from params import ParameterError
+from tfdvae import data, files, runs, training
 from tfdvae.build import build_model
 from tfdvae.errors import InputError, TrainingFailed
 from tfdvae.interrupts import Interrupted, Interrupts
@@ -160,6 +161,73 @@ def test_an_image_that_breaks_while_it_is_streamed_is_named(folder_of_classes, t
         training.fit(model, dataset, Run(tmp_path), epochs=1, **{**FIT, "batch_size": 4})
 
 
+@pytest.fixture
+def finished(digits, tmp_path, monkeypatch):
+    """A finished tiny run in runs/x below the working folder."""
+    import train
+
+    monkeypatch.chdir(tmp_path)
+    small = {"channels": [4], "hidden_units": [10], "latent_dim": 3, "batch_size": 500, "epochs": 1}
+    return Run(train.main(model="vae", run_dir="runs/x", **small))
+
+
+def rewrite(run, **values):
+    """Change parameters in a run's record as someone with bad intent would: with a right checksum."""
+    record = run.read_record()
+    record["params"] |= values
+    run.file(runs.RECORD).write_text(files.sealed(record))
+
+
+def test_paths_in_a_record_lead_nowhere(finished, tmp_path):
+    import evaluate
+    import train
+
+    (tmp_path / "x").mkdir()
+    for dataset in ("../../x", "/etc/passwd", "huggingface:x", "digits/../x", "a//b"):
+        rewrite(finished, dataset=dataset)
+        with pytest.raises(InputError, match="dataset: received"):
+            evaluate.main([str(finished)])
+        with pytest.raises(InputError, match="dataset: received"):
+            train.main(resume=True, run_dir=str(finished))
+    rewrite(finished, dataset="digits", run_dir="../../x")
+    assert train.main(resume=True, run_dir=str(finished)) == str(finished)
+    assert not list((tmp_path / "x").iterdir())
+
+
+def test_a_record_that_lacks_or_breaks_a_parameter_is_refused_by_name(finished):
+    import evaluate
+
+    rewrite(finished, latent_dim=0)
+    with pytest.raises(ParameterError, match=r"run.json: latent_dim: received 0"):
+        evaluate.main([str(finished)])
+    record = finished.read_record()
+    del record["params"]["latent_dim"]
+    finished.file(runs.RECORD).write_text(files.sealed(record))
+    with pytest.raises(ParameterError, match=r"run.json: lacks the parameter latent_dim"):
+        evaluate.main([str(finished)])
+
+
+def test_a_run_resumed_with_other_versions_says_so(finished, capsys):
+    import train
+
+    record = finished.read_record()
+    record["versions"]["keras"] = "3.0.0"
+    finished.file(runs.RECORD).write_text(files.sealed(record))
+    train.main(resume=True, run_dir=str(finished))
+    out = capsys.readouterr().out
+    assert "Note: this run was started with keras 3.0.0 instead of " in out and "was finished already: all its 1 epochs are done" in out
+
+
+def test_ctrl_c_in_an_evaluation(finished, tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "evaluate.py"), "--checkpoint", str(finished)], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
+    _, error = finish(process)
+    assert process.returncode == 130 and error.strip().startswith("evaluate.py: stopped by Ctrl-C")
+
+
 def damage(path):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -232,6 +300,20 @@ def test_signals_wait_for_the_end_of_a_step_and_a_second_one_does_not():
         time.sleep(1)
         steps.append("not reached")
     assert steps == ["went on"]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_signal_that_python_drops_is_found_at_the_next_step():
+    class Finalised:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.1)
+
+    interrupts = Interrupts()
+    with interrupts.handled():
+        Finalised()  # what is raised in there goes no further
+        with pytest.raises(Interrupted):
+            interrupts.check()
 
 
 def test_validation_and_pictures_leave_the_random_state_of_training_alone(digits):

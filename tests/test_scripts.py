@@ -54,7 +54,16 @@ def test_train_says_what_runs_and_writes_a_whole_run_folder(trained):
     assert "python evaluate.py --checkpoint runs/digits-dvae-seed0" in out
     names = {p.name for p in (folder / "runs" / "digits-dvae-seed0").iterdir()}
     pictures = {"curves.png", "reconstructions.png", "samples.png"}
-    assert names == {"run.json", "history.csv", "best.safetensors", "last.safetensors", "tensorboard", *pictures}
+    assert names == {
+        "run.json",
+        "history.csv",
+        "best.safetensors",
+        "last.safetensors",
+        "previous.safetensors",
+        ".lock",
+        "tensorboard",
+        *pictures,
+    }
     assert any((folder / "runs" / "digits-dvae-seed0" / "tensorboard" / "train").iterdir())
 
 

@@ -18,7 +18,7 @@ class Interrupted(BaseException):
 
 
 class Interrupts:
-    """Turn signals into `Interrupted`, raised at once; or, in a `deferred` stretch, at its next `check`. A second signal never waits."""
+    """Turn signals into `Interrupted`, raised at once; or, in a `deferred` stretch, at its next `check`. A second signal does not wait."""
 
     def __init__(self):
         self.deferring, self.pending = False, None
@@ -49,7 +49,7 @@ class Interrupts:
             raise Interrupted(self.pending)
 
     def _receive(self, number, frame):
-        if self.deferring and self.pending is None:
-            self.pending = number
-        else:
+        waits = self.deferring and self.pending is None
+        self.pending = number  # kept in any case: Python drops an exception that is raised while it finalises some object
+        if not waits:
             raise Interrupted(number)

@@ -269,8 +269,10 @@ def test_what_cannot_be_made_again_is_refused(digits, tmp_path):
     history = run.read_history()
     history[0]["val_loss"] = 0.0  # as if the first epoch had been the best
     run.write_state(arrays, history)
+    with pytest.raises(InputError, match=r"of another epoch; put it back"):
+        fit_with(after_epoch(9, None), digits, run, resume=True)
     damage(run.file(runs.BEST))
-    with pytest.raises(InputError, match=r"weights of epoch 1, is missing or damaged.*--overwrite"):
+    with pytest.raises(InputError, match=r"the weights of epoch 1, which cannot be made again.*--overwrite"):
         fit_with(after_epoch(9, None), digits, run, resume=True)
     for name in (runs.LAST, runs.PREVIOUS):
         damage(run.file(name))

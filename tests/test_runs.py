@@ -269,4 +269,4 @@ def test_a_folder_that_was_held_for_nothing_is_gone_again(tmp_path):
     (tmp_path / "mine").mkdir()
     with Run(tmp_path / "mine").held():
         pass
-    assert (tmp_path / "mine").is_dir()
+    assert list((tmp_path / "mine").iterdir()) == []

@@ -89,7 +89,7 @@ class Run:
     def held(self, new=False):
         """Make the folder and keep other processes from training in it; a process that dies lets go of it.
 
-        A folder that was made here and has no run in it at the end is removed again.
+        Where no run is in it at the end, nothing is left behind: a folder that was made here is removed again.
 
         Args:
             new: whether the folder must not be there yet.
@@ -117,7 +117,7 @@ class Run:
             yield
         finally:
             self.file(OWNER).unlink(missing_ok=True)
-            if made and not self.exists:
+            if not self.exists:
                 self.file(LOCK).unlink(missing_ok=True)
             lock.release()
             with contextlib.suppress(OSError):  # not empty, or gone

@@ -126,13 +126,16 @@ def restore(model, run):
     history = history_of(metadata, run.file(LAST))
     best = min(history, key=lambda row: row["val_loss"])
     try:
-        run.read_weights(BEST, weights(model))
+        _, saved = run.read_weights(BEST, weights(model))
+        usable = int(saved["epoch"]) == best["epoch"] or int(saved["epoch"]) > len(history)  # of an epoch that will be trained again
     except (FileNotFoundError, InputError):
+        usable = False
+    if not usable:
         if best["epoch"] != len(history):
             raise InputError(
-                f"checkpoint: {run.file(BEST)}, the weights of epoch {best['epoch']}, is missing or damaged and cannot be made again; "
-                "put it back, or train the run again with --overwrite."
-            ) from None
+                f"checkpoint: {run.file(BEST)} should have the weights of epoch {best['epoch']}, which cannot be made again, but is "
+                "missing, damaged or of another epoch; put it back, or train the run again with --overwrite."
+            )
         save_best(run, {k.removeprefix("model/"): v for k, v in values.items() if k.startswith("model/")}, best)
     for name, variable in variables.items():
         variable.assign(values[name])

@@ -1,5 +1,6 @@
 """Evaluate trained runs on the test set: python evaluate.py --checkpoint RUN [RUN ...] [--classifier RUN] [--output FOLDER]."""
 
+import contextlib
 import dataclasses
 import functools
 import os
@@ -9,8 +10,9 @@ import shlex
 import sys
 
 import params as parameters
-from tfdvae.errors import InputError
+from tfdvae.errors import Fault, InputError
 from tfdvae.files import write
+from tfdvae.interrupts import Interrupted, Interrupts
 from tfdvae.runs import RECORD, Run
 
 
@@ -40,19 +42,21 @@ class Evaluated:
         return self.record["params"]
 
 
-def main(checkpoint, classifier="", output=""):
+def main(checkpoint, classifier="", output="", interrupts=None):
     """Evaluate runs, write what was found into their folders, and print the table.
 
     Args:
         checkpoint: folders of runs.
         classifier: folder of a classifier's run, or "".
         output: folder for the table and the figures that set the runs beside each other, or "".
+        interrupts: `Interrupts` that make a signal wait for the end of an import, or None.
 
     Returns:
         list of `Evaluated`, one a run.
 
     Raises:
         InputError: a run or its data cannot be used; nothing has been written then.
+        Fault: the machine failed; runs that were evaluated until then keep their results.
     """
     if not checkpoint or len(set(map(os.path.realpath, checkpoint))) < len(checkpoint):
         raise InputError(f"checkpoint: received {', '.join(checkpoint) or 'none'}; expected the folders of runs, each once.")
@@ -62,7 +66,7 @@ def main(checkpoint, classifier="", output=""):
     judge_record = judge.read_record() if judge else None
     for run, record in zip([*runs, judge], [*records, judge_record]):
         if run:
-            parameters.restored(record["params"], run.file(RECORD))
+            parameters.restored(record, run.file(RECORD))
     if judge:
         check_judge(judge, judge_record["params"], records)
     for run in runs:
@@ -71,9 +75,20 @@ def main(checkpoint, classifier="", output=""):
         Run(output).check_writable("output")
         check_comparable(records)
 
-    from tfdvae.startup import import_tensorflow
+    with contextlib.ExitStack() as stack:
+        for run in runs:
+            stack.enter_context(run.held())
+        from tfdvae.startup import import_tensorflow
 
-    import_tensorflow()
+        with (interrupts or Interrupts()).deferred():  # half an import cannot be left
+            import_tensorflow()
+            from tfdvae import faults, plots, training  # noqa: F401
+        with faults.told(output or runs[0], lambda: "What was evaluated until then keeps its results."):
+            return evaluate_runs(runs, records, judge, judge_record, output)
+
+
+def evaluate_runs(runs, records, judge, judge_record, output):
+    """Load runs and their data, evaluate one after the other, and report."""
     from tfdvae import data
     from tfdvae.training import load_model
 
@@ -84,6 +99,9 @@ def main(checkpoint, classifier="", output=""):
     datasets = [load_dataset(r["params"]["dataset"], **{k: r["params"][k] for k in data.PARAMETERS}) for r in everything]
     for dataset, record in zip(datasets, everything):
         data.check_unchanged(dataset, record["data"])
+    if output:
+        for run in runs:
+            run.read_history()  # for the curves; what is wrong with it is told before anything is written
     evaluated = [evaluate_run(*each, judge, judging_model) for each in zip(runs, records, models, datasets)]
     report(evaluated, output)
     if not judge:
@@ -183,17 +201,22 @@ def draw_comparison(evaluated, folder, prefix):
 
 
 def command_line(arguments):
-    """Run the script, turning what the user can mend into one sentence and exit status 2."""
+    """Run the script, turning what the user can mend into one sentence and exit status 2, and what the machine did into one and 1."""
+    interrupts = Interrupts()
     try:
-        about = {"prog": "evaluate.py", "description": "Evaluate trained runs on the test set."}
-        options = parameters.read_options(Options, arguments, names=parameters.names(Options), **about)
-        main(**dataclasses.asdict(options))
+        with interrupts.handled():
+            about = {"prog": "evaluate.py", "description": "Evaluate trained runs on the test set."}
+            options = parameters.read_options(Options, arguments, names=parameters.names(Options), **about)
+            main(**dataclasses.asdict(options), interrupts=interrupts)
     except (parameters.ParameterError, InputError) as error:
         print(f"evaluate.py: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("\nevaluate.py: stopped by Ctrl-C. Runs that were evaluated until then keep their results.", file=sys.stderr)
-        return 130
+    except Fault as error:
+        print(f"evaluate.py: {error}", file=sys.stderr)
+        return 1
+    except Interrupted as interrupted:
+        print(f"\nevaluate.py: stopped by {interrupted.what}. What was evaluated until then keeps its results.", file=sys.stderr)
+        return interrupted.exit_status
     return 0
 
 

@@ -20,6 +20,7 @@ BINARIZATIONS = ("none", "threshold", "sample")
 CORRUPTIONS = ("gaussian", "masking", "salt_and_pepper")
 SCHEDULES = ("constant", "cosine", "staircase")
 PRECISIONS = ("auto", "float32", "bfloat16")
+WIDTH_LIMIT, SIDE_LIMIT = 2**20, 2**14  # units or filters, pixels: far beyond use, so that a slip of the hand is told as one
 
 
 class ParameterError(ValueError):
@@ -140,17 +141,18 @@ def check(params):
         "precision": PRECISIONS,
     }.items():
         require(name, getattr(params, name) in known, f"one of {', '.join(known)}")
-    for name in ("latent_dim", "epochs", "batch_size"):
-        require(name, getattr(params, name) >= 1, "a whole number of at least 1")
+    for name, most in (("latent_dim", WIDTH_LIMIT), ("epochs", 2**31 - 1), ("batch_size", 2**31 - 1)):
+        require(name, 1 <= getattr(params, name) <= most, f"a whole number from 1 to {most}")
     for name in ("kl_weight", "denoise_weight", "label_weight"):
         require(name, 0 <= getattr(params, name) < math.inf, "a number of at least 0")
     for name in ("sigma", "learning_rate", "memory_limit"):
         require(name, 0 < getattr(params, name) < math.inf, "a number above 0")
     for name in ("channels", "hidden_units"):
-        require(name, all(n >= 1 for n in getattr(params, name)), "whole numbers of at least 1, or none for the network's own")
+        within = all(1 <= n <= WIDTH_LIMIT for n in getattr(params, name))
+        require(name, within, f"whole numbers from 1 to {WIDTH_LIMIT}, or none for the network's own")
     require("channels", params.network != "mlp" or not params.channels, "none for an mlp, which has no convolutions", "set hidden_units")
     require("dataset", params.dataset.strip() not in ("", "folder:"), "digits, folder:PATH or a TensorFlow Datasets name")
-    require("image_size", params.image_size >= 0, "a number of pixels, or 0 for the dataset's own")
+    require("image_size", 0 <= params.image_size <= SIDE_LIMIT, f"a number of pixels up to {SIDE_LIMIT}, or 0 for the dataset's own")
     require("validation_fraction", 0 < params.validation_fraction < 1, "a share between 0 and 1")
     require("shift", 0 <= params.shift < 1, "a share of at least 0 and below 1")
     require("seed", 0 <= params.seed < 2**31, "a whole number from 0 to 2147483647")
@@ -225,15 +227,19 @@ def override(params, **values):
     return params
 
 
-def restored(values, source):
-    """Return the parameters that a run saved, or raise ParameterError naming their file where they are not a whole set of valid ones."""
-    missing = [name for name in names(Params) if name not in values]
+def restored(record, source):
+    """Return the parameters of a run's record, or raise ParameterError naming its file where they are not a whole set of valid ones."""
+    missing = [name for name in names(Params) if name not in record["params"]]
     if missing:
         raise ParameterError(f"{source}: lacks the parameter {missing[0]}, so it was not written by this version; train the run again.")
     try:
-        return override(Params(), **values)
+        params = override(Params(), **record["params"])
     except ParameterError as error:
         raise ParameterError(f"{source}: {error}") from None
+    height, width, _ = record["data"]["image_shape"]
+    if params.image_size and (height, width) != (params.image_size, params.image_size):
+        raise ParameterError(f"{source}: image_size: received {params.image_size}; expected that of its images, {height}x{width}.")
+    return params
 
 
 def check_names(values):

@@ -25,7 +25,7 @@ setup(
         "numpy>=1.26",
         "matplotlib>=3.8",
         "pillow>=10",
-        "filelock>=3.12",  # holds a run folder
+        "filelock>=3.20.1",  # holds a run folder; from then on never through a link
         "safetensors>=0.4",
         "scikit-learn>=1.3",
         "tyro>=1.0",

@@ -6,9 +6,10 @@ import shlex
 import sys
 
 import params as parameters
-from tfdvae.errors import InputError, TrainingFailed
+from tfdvae.errors import Fault, InputError
+from tfdvae.files import printable, remove_temporaries
 from tfdvae.interrupts import Interrupted, Interrupts
-from tfdvae.runs import BEST, LAST, PREVIOUS, RECORD, Run, new_runs
+from tfdvae.runs import LAST, PREVIOUS, RECORD, Run, new_runs
 
 
 def main(preset=None, *, resume=False, overwrite=False, command=None, interrupts=None, **overrides):
@@ -24,7 +25,7 @@ def main(preset=None, *, resume=False, overwrite=False, command=None, interrupts
 
     Raises:
         ParameterError, InputError: a parameter, the data or the run folder cannot be used; nothing has been written then.
-        TrainingFailed: training began and could not be finished; what was saved is kept.
+        Fault: training began and could not be finished; what was saved is kept.
     """
     parameters.check_names(overrides)
     chosen = parameters.preset(preset or parameters.DEFAULT_PRESET)
@@ -46,11 +47,15 @@ def main(preset=None, *, resume=False, overwrite=False, command=None, interrupts
         from tfdvae.startup import import_tensorflow
 
         interrupts = interrupts or Interrupts()
-        with interrupts.deferred():  # half an import cannot be left
-            import_tensorflow()
-            from tfdvae import plots, training  # noqa: F401
-        with training.faults_told(run, params.dataset):
-            train(run, params, preset or parameters.DEFAULT_PRESET, started, command, interrupts)
+        try:
+            with interrupts.deferred():  # half an import cannot be left
+                import_tensorflow()
+                from tfdvae import faults, plots, training  # noqa: F401
+            with faults.told(run, run.kept):
+                train(run, params, preset or parameters.DEFAULT_PRESET, started, command, interrupts)
+        except Interrupted as interrupted:
+            interrupted.kept = run.kept()
+            raise
         return str(run)
 
 
@@ -76,11 +81,10 @@ def claimed(params, run_dir):
 def saved_parameters(run, preset, overrides):
     """Return the parameters that a run was started with; raise InputError where the caller gave a different one."""
     record = run.read_record()
-    params = parameters.restored(record["params"], run.file(RECORD))
+    params = parameters.restored(record, run.file(RECORD))
     if preset and preset != record["preset"]:
-        raise InputError(
-            f"preset: received {preset}, but {run} was started with {record['preset']}; expected the same, or none with --resume."
-        )
+        started = printable(record["preset"])
+        raise InputError(f"preset: received {preset}, but {run} was started with {started}; expected the same, or none with --resume.")
     for name, value in overrides.items():
         started = getattr(params, name)
         if name != "run_dir" and (tuple(value) if isinstance(value, list) else value) != started:
@@ -110,7 +114,8 @@ def train(run, params, preset, resume, command, interrupts):
         record = run.read_record()
         data.check_unchanged(dataset, record["data"])
         training.check_size(run, record, (LAST, PREVIOUS))
-        run.note_other_versions(record)
+        run.note_differences(record)
+        remove_temporaries(run.path)
         precision = record["precision"]
     else:
         precision = training.resolve_precision(params.precision)
@@ -138,8 +143,8 @@ def train(run, params, preset, resume, command, interrupts):
     plots.run_curves(run.read_history(), run.file("curves.png"))
     if params.model != "classifier":
         draw_pictures(training.load_model(run), dataset, params, run)
-    best = run.read_weights(BEST)[1]
-    print(f"Done: {run} (best epoch {best['epoch']}, validation loss {float(best['val_loss']):.3f}). Evaluate it on the test set with")
+    _, epoch, loss = run.read_best()
+    print(f"Done: {run} (best epoch {epoch}, validation loss {loss:.3f}). Evaluate it on the test set with")
     print(f"  python evaluate.py --checkpoint {shlex.quote(str(run))}")
 
 
@@ -165,7 +170,7 @@ def command_line(arguments):
     except (parameters.ParameterError, InputError) as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 2
-    except TrainingFailed as error:
+    except Fault as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 1
     except Interrupted as interrupted:

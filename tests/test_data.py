@@ -118,6 +118,27 @@ def test_a_changed_folder_is_noticed(folder_of_classes):
         data.check_unchanged(data.load_dataset(name), described)
 
 
+@pytest.mark.parametrize("memory_limit", [2.0, 1e-9])
+def test_a_training_image_that_changed_is_noticed_by_any_file(folder_of_classes, memory_limit):
+    def load():
+        return data.load_dataset(f"folder:{folder_of_classes}", memory_limit=memory_limit)
+
+    described = data.describe(load())
+    for path in sorted(folder_of_classes.rglob("*.png"))[:8]:
+        content = path.read_bytes()
+        Image.fromarray(np.zeros((9, 7, 3), np.uint8)).save(path)
+        with pytest.raises(InputError, match="stored fingerprint"):
+            data.check_unchanged(load(), described)
+        path.write_bytes(content)
+    data.check_unchanged(load(), described)
+
+
+@pytest.mark.parametrize("name", ["../../x", "/etc/passwd", "huggingface:x", "digits/../x", "a//b", "folder:~nosuchuser/x"])
+def test_names_that_lead_elsewhere_are_refused(name):
+    with pytest.raises(InputError, match="dataset: received"):
+        data.load_dataset(name)
+
+
 def test_misspelt_choices_are_refused():
     with pytest.raises(ValueError, match=r"pixel_range to be one of unit, signed. Received 'Signed'"):
         data.load_dataset("digits", pixel_range="Signed")

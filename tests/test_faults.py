@@ -17,9 +17,9 @@ from conftest import ROOT
 from kill_and_resume import digest, trials
 
 from params import ParameterError
-from tfdvae import data, files, runs, training
+from tfdvae import data, faults, files, runs, training
 from tfdvae.build import build_model
-from tfdvae.errors import InputError, TrainingFailed
+from tfdvae.errors import Fault, InputError, NonFiniteLoss
 from tfdvae.interrupts import Interrupted, Interrupts
 from tfdvae.runs import Run
 
@@ -28,8 +28,8 @@ SMALL = {"channels": (4,), "hidden_units": (10,), "latent_dim": 3}
 FIT = {"batch_size": 500, "learning_rate": 1e-2, "learning_rate_schedule": "cosine", "seed": 3}
 
 
-def start(*words, cwd, **settings):
-    command = [sys.executable, str(ROOT / "train.py"), *map(str, words)]
+def start(*words, cwd, script="train.py", **settings):
+    command = [sys.executable, str(ROOT / script), *map(str, words)]
     return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **settings)
 
 
@@ -117,7 +117,7 @@ def fit_with(callback, digits, run, resume=False):
     model = build_model(image_shape=(8, 8, 1), model="vae", seed=3, **SMALL)
     own = model.fit
     model.fit = lambda *a, **k: own(*a, **{**k, "callbacks": [*k["callbacks"], callback]})
-    with training.faults_told(run, "digits"):
+    with faults.told(run, run.kept):
         training.fit(model, digits, run, epochs=3, resume=resume, **FIT)
 
 
@@ -128,7 +128,7 @@ def after_epoch(number, act):
 def test_a_folder_deleted_during_training_is_told(digits, tmp_path):
     run = Run(tmp_path / "run")
     run.path.mkdir()
-    with pytest.raises(TrainingFailed, match=r"run.* cannot be written.*No such file.*Nothing is kept"):
+    with pytest.raises(Fault, match=r"run.* cannot be written.*No such file.*Nothing is kept"):
         fit_with(after_epoch(1, lambda: shutil.rmtree(run.path)), digits, run)
 
 
@@ -139,7 +139,7 @@ def test_a_folder_deleted_during_training_is_told(digits, tmp_path):
         (tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor"), "memory ran out"),
         (tf.errors.ResourceExhaustedError(None, None, "events.out; No space left on device"), "No space left on device"),
         (OSError(28, "No space left on device"), "No space left on device"),
-        (tf.errors.DataLossError(None, None, "corrupted record at 12"), r"reading digits .*corrupted record at 12"),
+        (tf.errors.DataLossError(None, None, "corrupted record at 12"), r"TensorFlow failed \(corrupted record at 12\)"),
     ],
 )
 def test_faults_of_the_machine_are_told_with_what_is_kept(digits, tmp_path, error, told):
@@ -147,7 +147,7 @@ def test_faults_of_the_machine_are_told_with_what_is_kept(digits, tmp_path, erro
         raise error
 
     run = Run(tmp_path)
-    with pytest.raises(TrainingFailed, match=rf"{told}.*training stopped\. Epochs 1 to 2 are kept; go on with python train.py --resume"):
+    with pytest.raises(Fault, match=rf"{told}.*\. Epochs 1 to 2 are kept; go on with python train.py --resume"):
         fit_with(after_epoch(2, fail), digits, run)
     assert len(run.read_history()) == 2
 
@@ -157,7 +157,7 @@ def test_an_image_that_breaks_while_it_is_streamed_is_named(folder_of_classes, t
     for path in folder_of_classes.rglob("*.png"):
         path.write_bytes(path.read_bytes()[:30])
     model = build_model(image_shape=dataset.image_shape, model="vae", seed=3, **SMALL)
-    with pytest.raises(TrainingFailed, match=r"image .*\.png cannot be read"), training.faults_told(Run(tmp_path), "folder:pictures"):
+    with pytest.raises(Fault, match=r"image .*\.png cannot be read"), faults.told(tmp_path, Run(tmp_path).kept):
         training.fit(model, dataset, Run(tmp_path), epochs=1, **{**FIT, "batch_size": 4})
 
 
@@ -219,13 +219,36 @@ def test_a_run_resumed_with_other_versions_says_so(finished, capsys):
 
 
 def test_ctrl_c_in_an_evaluation(finished, tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "evaluate.py"), "--checkpoint", str(finished)], cwd=tmp_path, stderr=subprocess.PIPE, text=True
-    )
-    time.sleep(3)
+    process = start("--checkpoint", finished, cwd=tmp_path, script="evaluate.py")
+    wait_for(finished.file(runs.OWNER), process)
     process.send_signal(signal.SIGINT)
     _, error = finish(process)
     assert process.returncode == 130 and error.strip().startswith("evaluate.py: stopped by Ctrl-C")
+
+
+def test_a_full_disk_in_an_evaluation(finished, tmp_path):
+    process = start(
+        *("--checkpoint", finished),
+        cwd=tmp_path,
+        script="evaluate.py",
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (9000,) * 2),
+    )
+    _, error = finish(process)
+    assert process.returncode == 1 and error.count("cannot be written or read (File too large). What was evaluated until then") == 1
+
+
+def test_an_evaluation_is_of_the_weights_it_was_made_with(finished):
+    import evaluate
+
+    evaluate.main([str(finished)])
+    assert finished.read_evaluation()[0]["n"] == 180
+    arrays, epoch, loss = finished.read_best()
+    changed = {name: array + 1 for name, array in arrays.items()}
+    finished.write_weights(runs.BEST, changed, epoch=epoch, val_loss=loss)
+    with pytest.raises(InputError, match="weights that have changed since; evaluate the run again"):
+        finished.read_evaluation()
+    with finished.held(), pytest.raises(InputError, match="is being written by"):
+        evaluate.main([str(finished)])
 
 
 def damage(path):
@@ -243,7 +266,7 @@ def test_a_damaged_state_is_said_and_the_one_before_it_used(digits, tmp_path, ca
         if name == "whole":
             fit_with(stop, digits, run)
         else:
-            with pytest.raises(TrainingFailed):
+            with pytest.raises(Fault):
                 fit_with(stop, digits, run)
             last = run.file(runs.LAST)
             if name == "flipped":
@@ -255,6 +278,8 @@ def test_a_damaged_state_is_said_and_the_one_before_it_used(digits, tmp_path, ca
             else:
                 damage(run.file(runs.BEST))
             capsys.readouterr()
+            # a flip among the weights is no matter to who reads the history alone
+            assert len(run.read_history()) == (1 if name in ("truncated", "missing") else 2) and "go on with" in run.kept()
             fit_with(after_epoch(9, None), digits, run, resume=True)
             said = "missing or damaged; going on from the state before it, of epoch 1." in capsys.readouterr().out
             assert said == (name != "best of the last epoch")
@@ -278,6 +303,83 @@ def test_what_cannot_be_made_again_is_refused(digits, tmp_path):
         damage(run.file(name))
     with pytest.raises(InputError, match="checksum"):
         fit_with(after_epoch(9, None), digits, run, resume=True)
+
+
+def test_a_kill_between_the_files_of_an_epoch_loses_nothing(digits, tmp_path, monkeypatch):
+    """Each epoch writes state, best weights and history; the process dies before each of these writes in turn."""
+
+    class Killed(BaseException):
+        pass
+
+    finals, write = [], files.write
+    for calls in range(10):
+        run = Run(tmp_path / str(calls))
+        run.path.mkdir()
+        left = [calls]
+
+        def dying(*words, left=left, **settings):
+            if not left[0]:
+                raise Killed
+            left[0] -= 1
+            write(*words, **settings)
+
+        monkeypatch.setattr(files, "write", dying)
+        try:
+            fit_with(after_epoch(9, None), digits, run)
+        except Killed:
+            monkeypatch.setattr(files, "write", write)
+            fit_with(after_epoch(9, None), digits, run, resume=True)
+        finals.append(digest(run.path))
+    assert len(set(finals)) == 1 and left[0] < 3  # the last trial died in the last epoch or not at all
+
+
+def test_a_finished_run_gets_its_history_file_back(digits, tmp_path):
+    run = Run(tmp_path)
+    fit_with(after_epoch(9, None), digits, run)
+    written = run.file(runs.HISTORY).read_bytes()
+    run.file(runs.HISTORY).unlink()
+    fit_with(after_epoch(9, None), digits, run, resume=True)
+    assert run.file(runs.HISTORY).read_bytes() == written
+
+
+def test_a_state_that_is_not_finite_is_not_saved(digits, tmp_path):
+    run = Run(tmp_path)
+    model = build_model(image_shape=(8, 8, 1), model="vae", seed=3, **SMALL)
+    own = model.fit
+    spoil = after_epoch(2, lambda: model.optimizer.variables[-1].assign(model.optimizer.variables[-1] + np.inf))
+    model.fit = lambda *a, **k: own(*a, **{**k, "callbacks": [spoil, *k["callbacks"]]})
+    with pytest.raises(NonFiniteLoss, match=r"velocity has values that are not finite after epoch 2"):
+        training.fit(model, digits, run, epochs=3, **FIT)
+    assert len(run.read_history()) == 1
+
+
+def test_random_damage_to_what_a_run_goes_on_from_never_changes_its_end(digits, tmp_path):
+    run = Run(tmp_path / "run")
+    run.path.mkdir()
+    with pytest.raises(Fault):
+        fit_with(after_epoch(2, lambda: (_ for _ in ()).throw(MemoryError)), digits, run)
+    model = build_model(image_shape=(8, 8, 1), model="vae", seed=3, **SMALL)
+    training.compile_model(model, training.learning_rates("cosine", 1e-2, 3, 3))
+    whole = {name: run.file(name).read_bytes() for name in (runs.LAST, runs.PREVIOUS, runs.BEST)}
+    draw, counts = np.random.default_rng(0), {"went on": 0, "refused": 0}
+    for _ in range(60):
+        for name, content in whole.items():
+            run.file(name).write_bytes(content)
+        for name in draw.choice(list(whole), draw.integers(1, 4), replace=False):
+            content = bytearray(whole[name])
+            content[draw.integers(len(content))] ^= draw.integers(1, 256)
+            run.file(name).write_bytes(content if draw.integers(2) else content[: draw.integers(len(content))])
+        try:
+            history = training.restore(model, run)
+        except InputError:
+            counts["refused"] += 1
+            continue
+        counts["went on"] += 1
+        assert len(history) in (1, 2)
+        for name, value in run.read_weights(runs.LAST)[0].items():
+            np.testing.assert_array_equal(training.state(model)[name], value)
+        assert run.read_history() == history
+    assert min(counts.values()) > 5
 
 
 def test_signals_wait_for_the_end_of_a_step_and_a_second_one_does_not():

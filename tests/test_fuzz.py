@@ -13,18 +13,18 @@ from tfdvae import files
 
 text = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20)
 positive = st.floats(1e-9, 1e9)
-widths = st.lists(st.integers(1, 10**6), max_size=4).map(tuple)
+widths = st.lists(st.integers(1, 2**20), max_size=4).map(tuple)
 valid = st.fixed_dictionaries(
     {
         "dataset": st.one_of(st.sampled_from(["digits", "mnist"]), text.filter(str.strip).map("folder:x{}".format)),
-        "image_size": st.integers(0, 10**6),
+        "image_size": st.integers(0, 2**14),
         "validation_fraction": st.floats(0.001, 0.999),
         "memory_limit": positive,
         "model": st.sampled_from(["vae", "dvae"]),
         "network": st.sampled_from(["conv", "r0"]),
         "channels": widths,
         "hidden_units": widths,
-        "latent_dim": st.integers(1, 10**9),
+        "latent_dim": st.integers(1, 2**20),
         "likelihood": st.sampled_from(parameters.LIKELIHOODS),
         "sigma": positive,
         "kl_weight": st.floats(0, 1e9),
@@ -32,8 +32,8 @@ valid = st.fixed_dictionaries(
         "label_weight": st.floats(0, 1e9),
         "corruption": st.sampled_from(["gaussian:0.3", "masking:0.5", "salt_and_pepper:1"]),
         "flip": st.booleans(),
-        "epochs": st.integers(1, 10**9),
-        "batch_size": st.integers(1, 10**9),
+        "epochs": st.integers(1, 2**31 - 1),
+        "batch_size": st.integers(1, 2**31 - 1),
         "learning_rate": positive,
         "learning_rate_schedule": st.sampled_from(parameters.SCHEDULES),
         "precision": st.sampled_from(parameters.PRECISIONS),
@@ -48,7 +48,7 @@ valid = st.fixed_dictionaries(
 def test_parameters_survive_json(values):
     params = parameters.override(Params(), **values)
     saved = files.unsealed(files.sealed(dataclasses.asdict(params)).encode())
-    assert parameters.restored(saved, "run.json") == params
+    assert parameters.restored({"params": saved, "data": {"image_shape": [saved["image_size"]] * 3}}, "run.json") == params
 
 
 @settings(max_examples=60, deadline=None)
@@ -74,18 +74,22 @@ def other_than(known):
     return text.filter(lambda word: word not in known)
 
 
+def outside(least, most):
+    return st.one_of(st.integers(max_value=least - 1), st.integers(min_value=most + 1))
+
+
 INVALID = {
     "dataset": st.sampled_from(["", " ", "folder:"]),
-    "image_size": st.integers(max_value=-1),
+    "image_size": outside(0, 2**14),
     "pixel_range": other_than(parameters.PIXEL_RANGES),
     "binarize": other_than(parameters.BINARIZATIONS),
     "validation_fraction": st.floats().filter(lambda x: not 0 < x < 1),
     "memory_limit": st.floats().filter(lambda x: not 0 < x < float("inf")),
     "model": other_than(parameters.MODELS),
     "network": other_than(parameters.NETWORKS),
-    "channels": st.lists(st.integers(max_value=0), min_size=1),
-    "hidden_units": st.lists(st.integers(max_value=0), min_size=1),
-    "latent_dim": st.integers(max_value=0),
+    "channels": st.lists(outside(1, 2**20), min_size=1),
+    "hidden_units": st.lists(outside(1, 2**20), min_size=1),
+    "latent_dim": outside(1, 2**20),
     "likelihood": other_than(parameters.LIKELIHOODS),
     "sigma": st.floats().filter(lambda x: not 0 < x < float("inf")),
     "kl_weight": st.floats().filter(lambda x: not 0 <= x < float("inf")),
@@ -96,12 +100,12 @@ INVALID = {
     "corruption": text.filter(lambda word: ":" not in word),
     "shift": st.floats().filter(lambda x: not 0 <= x < 1),
     "flip": st.sampled_from([0, 1, "True"]),
-    "epochs": st.integers(max_value=0),
-    "batch_size": st.integers(max_value=0),
+    "epochs": outside(1, 2**31 - 1),
+    "batch_size": outside(1, 2**31 - 1),
     "learning_rate": st.floats().filter(lambda x: not 0 < x < float("inf")),
     "learning_rate_schedule": other_than(parameters.SCHEDULES),
     "precision": other_than(parameters.PRECISIONS),
-    "seed": st.one_of(st.integers(max_value=-1), st.integers(min_value=2**31)),
+    "seed": outside(0, 2**31 - 1),
     "run_dir": st.integers(),
 }
 ANYTHING = st.recursive(
@@ -129,7 +133,7 @@ def test_every_invalid_value_is_refused_by_name(name):
 def test_a_value_of_any_kind_is_taken_or_refused(name, value):
     saved = json.loads(json.dumps(dataclasses.asdict(Params()))) | {name: value}
     try:
-        params = parameters.restored(saved, "run.json")
+        params = parameters.restored({"params": saved, "data": {"image_shape": [saved["image_size"]] * 3}}, "run.json")
     except ParameterError:
         return
     assert type(getattr(params, name)) in (type(getattr(Params(), name)), int)

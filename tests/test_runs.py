@@ -1,5 +1,5 @@
+import copy
 import os
-import resource
 import subprocess
 import sys
 
@@ -15,6 +15,7 @@ from tfdvae.runs import Run
 
 SMALL = {"model": "dvae", "channels": [4], "hidden_units": [10], "latent_dim": 3, "seed": 0}
 DATA = {"image_shape": (6, 6, 1), "class_names": ["a", "b"], "sizes": [3, 2, 1], "note": "", "test_fingerprint": "0"}
+ROWS = [{"epoch": 1, "loss": 0.5, "val_loss": 0.25}, {"epoch": 2, "loss": 1 / 3, "val_loss": 0.125}]
 
 
 @pytest.fixture
@@ -50,7 +51,8 @@ def test_a_run_is_never_overwritten_unasked(run):
         run.refuse_to_overwrite()
     (run.path / "notes.txt").write_text("mine")
     run.clear()
-    assert [p.name for p in run.path.iterdir()] == ["notes.txt"]
+    assert {p.name for p in run.path.iterdir()} == {"notes.txt", runs.RECORD}
+    run.file(runs.RECORD).unlink()
     run.refuse_to_overwrite()
 
 
@@ -99,7 +101,7 @@ def test_weights_of_another_shape_or_model_or_not_finite_are_refused(run):
     arrays, _ = run.read_weights(runs.BEST)
     name = "dvae/posterior/bias"
     for changed, message in (
-        ({**arrays, name: np.zeros(99, np.float32)}, r"posterior/bias of shape \(99,\), float32; expected \(6,\), float32"),
+        ({**arrays, name: np.zeros(99, np.float32)}, r"posterior/bias of shape \(99,\); expected \(6,\)"),
         ({**arrays, name: np.full(6, np.nan, np.float32)}, "not finite"),
         ({k: v for k, v in arrays.items() if k != name}, "another model"),
     ):
@@ -115,10 +117,39 @@ def test_a_run_without_a_finished_epoch_says_so(run):
 
 
 def test_history_round_trip(run):
-    rows = [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 1 / 3}]
     assert run.read_history() == []
-    run.write_state({"x": np.zeros(2)}, rows)
-    assert run.read_history() == rows
+    run.write_state({"x": np.zeros(2)}, ROWS)
+    assert run.read_history() == ROWS
+
+
+@pytest.mark.parametrize(
+    "epochs, rows",
+    [
+        ("0", "[]"),
+        ("1" + "0" * 30, "[]"),
+        ("1", "[1]"),
+        ("2", '[{"epoch": 1, "loss": 1, "val_loss": 1}]'),
+        ("1", '[{"epoch": 2, "loss": 1, "val_loss": 1}]'),
+        ("1", '[{"epoch": 1, "loss": 1}]'),
+        ("1", '[{"epoch": 1, "val_loss": 1}]'),
+        ("1", '[{"epoch": 1, "loss": NaN, "val_loss": 1}]'),
+        ("1", '[{"epoch": 1, "loss": 1, "val_loss": 1' + "0" * 400 + "}]"),
+        ("1", "[" * 10**6),
+        ("1", "{"),
+    ],
+    ids=range(11),
+)
+def test_a_forged_history_is_refused(run, epochs, rows):
+    run.write_weights(runs.LAST, {"x": np.zeros(2)}, epochs=epochs, history=rows)
+    with pytest.raises(InputError, match="damaged"):
+        run.read_history()
+
+
+@pytest.mark.parametrize("metadata", [{}, {"epoch": "x", "val_loss": 1}, {"epoch": 1}, {"epoch": 1, "val_loss": "low"}])
+def test_forged_metadata_of_the_best_weights_are_refused(run, metadata):
+    run.write_weights(runs.BEST, run.read_weights(runs.BEST)[0], **metadata)
+    with pytest.raises(InputError, match="damaged"):
+        tfdvae.load(run.path)
 
 
 def test_new_runs_count_up(tmp_path, monkeypatch):
@@ -145,34 +176,48 @@ def test_a_record_of_another_version_names_both(run):
             tfdvae.load(run.path)
 
 
-@pytest.mark.parametrize(
-    "where, value",
-    [
-        (("params", "hidden_units"), [10**6, 10**6]),
-        (("params", "latent_dim"), 10**9),
-        (("params", "channels"), [4] * 10_000),
-        (("params", "latent_dim"), -3),
-        (("params", "network"), "../../x"),
-        (("params", "likelihood"), ["bernoulli"]),
-        (("params", "seed"), 10**40),
-        (("data", "image_shape"), [16384, 16384, 3]),
-        (("data", "image_shape"), [10**9, 10**9, 3]),
-        (("data", "image_shape"), [6, 6]),
-        (("data", "class_names"), "ab"),
-        (("precision",), "float64"),
-    ],
-)
-def test_a_hostile_record_is_refused_before_it_takes_memory(run, where, value):
+HOSTILE = [
+    (("params", "hidden_units"), [10**6, 10**6]),
+    (("params", "latent_dim"), 10**9),
+    (("params", "channels"), [4] * 10_000),
+    (("params", "latent_dim"), -3),
+    (("params", "network"), "../../x"),
+    (("params", "likelihood"), ["bernoulli"]),
+    (("params", "seed"), 10**40),
+    (("data", "image_shape"), [16384, 16384, 3]),
+    (("data", "image_shape"), [10**9, 10**9, 3]),
+    (("data", "image_shape"), [6, 6]),
+    (("data", "class_names"), "ab"),
+    (("precision",), "float64"),
+]
+
+
+def test_hostile_records_are_refused_before_they_take_memory(run):
+    """In a process of its own, since a process cannot forget its largest size."""
     record = run.read_record()
-    place = record
-    for key in where[:-1]:
-        place = place[key]
-    place[where[-1]] = value
-    run.file(runs.RECORD).write_text(files.sealed(record))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(InputError):
-        tfdvae.load(run.path)
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # KiB
+    folders = []
+    for i, (where, value) in enumerate(HOSTILE):
+        changed = copy.deepcopy(record)
+        place = changed
+        for key in where[:-1]:
+            place = place[key]
+        place[where[-1]] = value
+        folders.append(run.path.with_name(str(i)))
+        folders[-1].mkdir()
+        (folders[-1] / runs.RECORD).write_text(files.sealed(changed))
+        (folders[-1] / runs.BEST).write_bytes(run.file(runs.BEST).read_bytes())
+    code = (
+        "import resource, sys, tfdvae; from tfdvae.errors import InputError\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "tfdvae.load(sys.argv[1]); before = peak(); refused = 0\n"
+        "for folder in sys.argv[2:]:\n"
+        "    try: tfdvae.load(folder)\n"
+        "    except InputError: refused += 1\n"
+        "print(refused, peak() - before)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, run.path, *folders], capture_output=True, text=True, cwd=ROOT)
+    refused, kib = map(int, done.stdout.split())
+    assert refused == len(HOSTILE) and kib < 100_000
 
 
 def test_a_record_of_a_gibibyte_is_not_read(run):
@@ -182,14 +227,49 @@ def test_a_record_of_a_gibibyte_is_not_read(run):
         tfdvae.load(run.path)
 
 
-@pytest.mark.parametrize("name", [runs.RECORD, runs.BEST, runs.TENSORBOARD])
+@pytest.mark.parametrize("name", [runs.RECORD, runs.BEST, runs.TENSORBOARD, runs.OWNER, runs.LOCK, "sub/below"])
 def test_links_in_a_run_folder_are_refused(run, tmp_path, name):
     target = tmp_path / "elsewhere"
     if run.file(name).exists():
         run.file(name).rename(target)
+    run.file(name).parent.mkdir(exist_ok=True)
     run.file(name).symlink_to(target)
     with pytest.raises(InputError, match="is a link"):
         tfdvae.load(run.path)
+
+
+def test_nothing_is_written_through_links(run, tmp_path):
+    (tmp_path / "victim").write_text("mine")
+    (tmp_path / "outside").mkdir()
+    run.file(runs.OWNER).symlink_to(tmp_path / "victim")
+    run.file(runs.TENSORBOARD).symlink_to(tmp_path / "outside")
+    temporary = run.file(files.TEMPORARY.format(name=runs.METRICS, pid=os.getpid()))
+    temporary.symlink_to(tmp_path / "victim")
+    with run.held():
+        files.write(run.file(runs.METRICS), "{}")
+        run.clear()
+        assert not run.file(runs.TENSORBOARD).is_symlink()
+    assert (tmp_path / "victim").read_text() == "mine" and (tmp_path / "outside").is_dir()
+    run.file(runs.LOCK).unlink()
+    run.file(runs.LOCK).symlink_to(tmp_path / "victim")
+    with pytest.raises(InputError, match="cannot be written"), run.held():
+        pass
+
+
+@pytest.mark.parametrize("path", ["x" * 300, "a\0b"])
+def test_what_is_no_path_is_refused(path):
+    with pytest.raises(InputError, match="does not exist"):
+        Run(path).read_record()
+    with pytest.raises(InputError, match="cannot be a folder here"):
+        Run(path).check_writable()
+
+
+def test_a_link_to_nowhere_is_no_folder(tmp_path):
+    (tmp_path / "run").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="is a file"):
+        Run(tmp_path / "run").check_writable()
+    with pytest.raises(InputError, match="cannot be written"), Run(tmp_path / "run").held():
+        pass
 
 
 def test_a_pipe_in_the_place_of_a_file_does_not_block(run):
@@ -224,7 +304,7 @@ def test_evaluation_round_trip(run):
 
 def test_damage_to_any_file_is_found_or_changes_nothing(run):
     state = training.arrays(training.weights(run.model))
-    run.write_state({f"model/{name}": value for name, value in state.items()}, [{"epoch": 1, "loss": 0.5, "val_loss": 0.25}])
+    run.write_state({f"model/{name}": value for name, value in state.items()}, ROWS)
     run.write_evaluation({"n": 3}, {"kl": np.arange(3.0)})
 
     def everything():

@@ -13,6 +13,7 @@ import dataclasses
 import difflib
 import functools
 import hashlib
+import json
 import logging
 import math
 import os
@@ -48,6 +49,7 @@ class Source:
     images: np.ndarray | None = None
     labels: np.ndarray | None = None
     stream: Callable[[], tf.data.Dataset] | None = None
+    identity: str = ""  # of a stream: what changes where its images do
     shuffle_buffer: int = 0  # elements of the stream, kept while shuffling
     decode: Callable | None = None
 
@@ -176,6 +178,7 @@ class Part:
 
     def __init__(self, source, member):
         self.n = int(member.sum())
+        self.identity = source.identity
         self.arrays = None
         if source.images is None:
             self.source, self.member = source, member
@@ -288,7 +291,8 @@ def _tfds(name, image_size, limit):
         n = builder.info.splits[split].num_examples
         if total * math.prod(image_shape) > limit:
             buffer = int(min(max(limit / 4 / math.prod(image_shape), 100), 10_000))
-            return Source(n, image_shape, class_names, stream=stream, shuffle_buffer=buffer, decode=decode)
+            identity = f"{builder.info.full_name} {split} {n} {builder.info.splits[split].num_bytes}"
+            return Source(n, image_shape, class_names, stream=stream, identity=identity, shuffle_buffer=buffer, decode=decode)
         images, labels = np.empty((n, *image_shape), np.uint8), np.empty(n, np.int64)
         batches = stream().map(decode, num_parallel_calls=tf.data.AUTOTUNE).batch(1000)
         start = 0
@@ -323,8 +327,8 @@ def _image_and_label(name, features, tfds):
 
 def _folder(name, image_size, limit):
     """Return the source of a folder of images; every file is opened once, so that a broken one is found before any training."""
-    root = pathlib.Path(name.removeprefix("folder:")).expanduser()
-    if not root.is_dir():
+    root = pathlib.Path(os.path.expanduser(name.removeprefix("folder:")))
+    if not os.path.isdir(root):
         raise InputError(
             f"dataset: received {name}, expected a folder of images after folder:, but {root} is not a folder; check the path."
         )
@@ -389,7 +393,8 @@ def _folder(name, image_size, limit):
         with tf.control_dependencies([tf.debugging.Assert(broken == "", [broken])]):
             return (tf.ensure_shape(image, image_shape), *label)
 
-    return Source(stream=stream, shuffle_buffer=len(paths), decode=decode, **common)
+    identity = "\n".join(f"{path.relative_to(root)} {path.stat().st_size}" for path in paths)
+    return Source(stream=stream, identity=identity, shuffle_buffer=len(paths), decode=decode, **common)
 
 
 def _opened(path):
@@ -410,16 +415,20 @@ def _first_line(error):
 def describe(dataset):
     """Return what a run's record says of its data, as plain values."""
     described = {name: getattr(dataset, name) for name in ("image_shape", "class_names", "sizes", "note")}
-    return described | {"test_fingerprint": fingerprint(dataset)}
+    return described | {"test_fingerprint": fingerprint(dataset), "stored_fingerprint": stored_fingerprint(dataset)}
 
 
 def check_unchanged(dataset, described):
-    """Raise InputError where a dataset is no longer the described one; a changed folder would mix test images with training images."""
-    expected = (tuple(described["image_shape"]), tuple(described["class_names"]), described["test_fingerprint"])
-    if (tuple(dataset.image_shape), tuple(dataset.class_names), fingerprint(dataset)) != expected:
+    """Raise InputError where a dataset is no longer the described one.
+
+    A changed folder would mix test images with training images, and a resumed run would go on with other images than it began with.
+    """
+    now, described = (json.loads(json.dumps(each)) for each in (describe(dataset), described))  # tuples and lists alike
+    changed = [name.replace("_", " ") for name, value in now.items() if described.get(name) != value and name != "note"]
+    if changed:
         raise InputError(
-            f"dataset: {dataset.name} is not what the run was trained on; expected images of {expected[0]}, {len(expected[1])} classes and "
-            f"the same test images, received {dataset.image_shape}, {dataset.num_classes} classes; restore the data or train again."
+            f"dataset: {dataset.name} is not what the run was trained on: expected the same data, received another {', '.join(changed)}; "
+            "restore the data or train again."
         )
 
 
@@ -429,4 +438,15 @@ def fingerprint(dataset):
     digest = hashlib.sha256()
     for batch in dataset.test(500).as_numpy_iterator():
         digest.update((batch[0] if dataset.num_classes else batch).tobytes())
+    return digest.hexdigest()
+
+
+@functools.cache
+def stored_fingerprint(dataset):
+    """Return a SHA-256 over all that is stored: images and labels in memory, or what names a stream, such as its files and their sizes."""
+    digest = hashlib.sha256()
+    for part in dataset.parts:
+        for array in part.arrays or ():
+            digest.update(array.numpy())
+        digest.update(part.identity.encode())
     return digest.hexdigest()

@@ -5,11 +5,11 @@ class InputError(ValueError):
     """Something that the user gave cannot be used. The message is a sentence: what, what was received, what is expected, what to do."""
 
 
-class TrainingFailed(RuntimeError):
-    """Training cannot go on, for a reason that no parameter check could foresee. The message is a sentence: what happened, what is kept."""
+class Fault(RuntimeError):
+    """The machine failed, or the numbers did, which no check could foresee. The message is a sentence: what happened, what is kept."""
 
 
-class NonFiniteLoss(TrainingFailed, ArithmeticError):
+class NonFiniteLoss(Fault, ArithmeticError):
     """A term of the objective became NaN or infinite. The message names the term and the step."""
 
 

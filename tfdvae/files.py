@@ -20,6 +20,10 @@ class Damaged(ValueError):
     """A file is not what was written. The message says in which way."""
 
 
+class Unexpected(ValueError):
+    """A file is whole, but holds something else than what was expected. The message says what."""
+
+
 def write(path, content, keep=None):
     """Write text or bytes so that a reader, or a machine that lost its power, sees the old file or the new one, never half of it.
 
@@ -29,11 +33,12 @@ def write(path, content, keep=None):
         keep: where the old file is moved, once the new one is complete; None lets it go.
 
     Raises:
-        OSError: it cannot be written; the old file is as it was and nothing else is left.
+        OSError: it cannot be written; the old file is as it was, or where it is kept, and nothing else is left.
     """
     temporary = path.with_name(TEMPORARY.format(name=path.name, pid=os.getpid()))
+    temporary.unlink(missing_ok=True)
     try:
-        with open(temporary, "wb") as file:
+        with open(temporary, "xb") as file:  # never through a link that somebody has put there
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
@@ -50,7 +55,7 @@ def write(path, content, keep=None):
 
 def sync_folder(folder):
     """Have the names in a folder outlast a power cut, where the system can do it."""
-    if os.name == "posix":
+    with contextlib.suppress(OSError):  # Windows and some network drives cannot
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -92,13 +97,15 @@ def unsealed(content):
     """
     try:
         values = json.loads(content)
+        if not isinstance(values, dict):
+            raise Damaged("it is not a JSON object")
+        digest = values.pop("sha256", None)
+        if digest != _digest_of(values):
+            raise Damaged("its content differs from its checksum")
+    except Damaged:
+        raise
     except (ValueError, RecursionError) as error:
         raise Damaged(f"it is not JSON ({type(error).__name__})") from None
-    if not isinstance(values, dict):
-        raise Damaged("it is not a JSON object")
-    digest = values.pop("sha256", None)
-    if digest != _digest_of(values):
-        raise Damaged("its content differs from its checksum")
     return values
 
 
@@ -107,35 +114,81 @@ def _digest_of(values):
 
 
 def packed_tensors(arrays, metadata):
-    """Return named arrays and text metadata as the bytes of a safetensors file, with a digest of both."""
-    return safetensors.numpy.save(arrays, {**metadata, "sha256": _digest_of_tensors(arrays, metadata)})
+    """Return named arrays and text metadata as the bytes of a safetensors file, with a digest of each."""
+    digests = {"sha256": _digest_of_tensors(arrays), "metadata_sha256": _digest_of(metadata)}
+    return safetensors.numpy.save(arrays, {**metadata, **digests})
 
 
-def unpacked_tensors(path):
-    """Return what a file of `packed_tensors` holds: the arrays, all of them finite, and the metadata.
+def tensor_metadata(path):
+    """Return the metadata of a file of `packed_tensors`, without reading its arrays; their digest stands under "sha256".
 
     Raises:
         FileNotFoundError: there is no such file.
-        Damaged: it is another kind of file, or differs from its digest. What is read is never larger than the file.
+        Damaged: it is another kind of file, or its metadata differ from their digest.
     """
+    with _opened_tensors(path) as file:
+        return _checked_metadata(file)
+
+
+def unpacked_tensors(path, expected=None, prefix=""):
+    """Return what a file of `packed_tensors` holds: the arrays, all of them finite, and the metadata.
+
+    Args:
+        path: of the file.
+        expected: name -> anything with a shape, such as a variable: what the file must hold, compared before anything is read.
+        prefix: of the names that are compared, where the file holds others too.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        Unexpected: it holds other names or shapes than those expected.
+        Damaged: it is another kind of file, or differs from its digests.
+    """
+    with _opened_tensors(path) as file:
+        metadata = _checked_metadata(file)
+        names = list(file.keys())  # it cannot be iterated itself
+        if expected is not None:
+            _compare({name: tuple(file.get_slice(name).get_shape()) for name in names if name.startswith(prefix)}, expected)
+        arrays = {name: file.get_tensor(name) for name in names}
+        if metadata.pop("sha256", None) != _digest_of_tensors(arrays):
+            raise Damaged("its content differs from its checksum")
+        for name, array in arrays.items():
+            if not np.all(np.isfinite(array)):
+                raise Damaged(f"{name} has values that are not finite")
+        return arrays, metadata
+
+
+@contextlib.contextmanager
+def _opened_tensors(path):
+    """Open a safetensors file, turning whatever goes wrong with it into Damaged."""
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise Damaged("it is no plain file")
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            names = file.keys()  # it cannot be iterated itself
-            arrays, metadata = {name: file.get_tensor(name) for name in names}, dict(file.metadata() or {})
+            yield file
+    except (Damaged, Unexpected):
+        raise
     except Exception as error:  # safetensors raises its own kinds for truncated and malformed files
         raise Damaged(reason(error)) from None
-    if metadata.pop("sha256", None) != _digest_of_tensors(arrays, metadata):
-        raise Damaged("its content differs from its checksum")
-    for name, array in arrays.items():
-        if not np.all(np.isfinite(array)):
-            raise Damaged(f"{name} has values that are not finite")
-    return arrays, metadata
 
 
-def _digest_of_tensors(arrays, metadata):
-    digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
+def _checked_metadata(file):
+    metadata = dict(file.metadata() or {})
+    digest = metadata.pop("metadata_sha256", None)
+    if digest != _digest_of({name: text for name, text in metadata.items() if name != "sha256"}):
+        raise Damaged("its metadata differ from their checksum")
+    return metadata
+
+
+def _compare(shapes, expected):
+    if set(shapes) != set(expected):
+        raise Unexpected("it holds the weights of another model")
+    for name, shape in shapes.items():
+        if shape != tuple(expected[name].shape):
+            raise Unexpected(f"it has {name} of shape {shape}; expected {tuple(expected[name].shape)}")
+
+
+def _digest_of_tensors(arrays):
+    digest = hashlib.sha256()
     for name in sorted(arrays):
         digest.update(json.dumps([name, str(arrays[name].dtype), arrays[name].shape]).encode())
         digest.update(np.ascontiguousarray(arrays[name]))
@@ -180,4 +233,10 @@ def unpacked(content):
 def reason(error):
     """Return an exception's first line, for use within a sentence."""
     text = str(error).strip().splitlines()
-    return text[0][:200].rstrip(".") if text else type(error).__name__
+    return printable(text[0]).rstrip(".") if text else type(error).__name__
+
+
+def printable(text):
+    """Return a text from elsewhere as it can be printed: short, and without characters that steer a terminal."""
+    text = str(text)[:200]
+    return text if text.isprintable() else ascii(text)

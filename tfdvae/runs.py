@@ -24,6 +24,7 @@ import os
 import pathlib
 import platform
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -62,7 +63,7 @@ class Run:
     @property
     def exists(self):
         """Whether anything of a run lies in the folder."""
-        return any(self.file(name).exists() for name in (*FILES, TENSORBOARD))
+        return any(os.path.lexists(self.file(name)) for name in (*FILES, TENSORBOARD))
 
     def refuse_to_overwrite(self):
         """Raise InputError where the folder holds a run, or where it could not be written."""
@@ -72,16 +73,26 @@ class Run:
 
     def check_writable(self, name="run_dir"):
         """Raise InputError where the folder, or the nearest one above it that exists, is not a folder that can be written."""
-        nearest = next(p for p in (self.path.absolute(), *self.path.absolute().parents) if p.exists())
+        try:
+            os.stat(self.path)
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except (OSError, ValueError) as error:
+            told = files.printable(self)
+            raise InputError(f"{name}: received {told}, which cannot be a folder here ({files.reason(error)}); choose another.") from None
+        nearest = next(p for p in (self.path.absolute(), *self.path.absolute().parents) if os.path.lexists(p))
         if not nearest.is_dir():
             raise InputError(f"{name}: received {self}; expected a folder, but {nearest} is a file; choose another.")
         if not os.access(nearest, os.W_OK | os.X_OK):
             raise InputError(f"{name}: received {self}; expected a folder that can be written, but {nearest} is read-only; choose another.")
 
     def clear(self):
-        """Empty the folder of any run; other files in it stay."""
+        """Empty the folder of all but a run's record, which a new one will replace; other files in it stay."""
         for name in FILES:
-            self.file(name).unlink(missing_ok=True)
+            if name != RECORD:
+                self.file(name).unlink(missing_ok=True)
+        if self.file(TENSORBOARD).is_symlink():
+            self.file(TENSORBOARD).unlink()
         shutil.rmtree(self.file(TENSORBOARD), ignore_errors=True)
         files.remove_temporaries(self.path)
 
@@ -107,18 +118,20 @@ class Run:
             raise InputError(
                 f"run_dir: {self} is being written by {self.owner()}; wait for it, stop it, or choose another folder with --run-dir."
             ) from None
-        except FileExistsError:
-            raise
         except OSError as error:
+            if new and isinstance(error, FileExistsError):
+                raise
             raise InputError(f"run_dir: {self} cannot be written ({error.strerror}); choose another with --run-dir.") from None
         try:
             with contextlib.suppress(OSError):
-                self.file(OWNER).write_text(f"process {os.getpid()} on {socket.gethostname()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}")
+                since = time.strftime("%Y-%m-%d %H:%M:%S")
+                files.write(self.file(OWNER), f"process {os.getpid()} on {socket.gethostname()}, since {since}")
             yield
         finally:
-            self.file(OWNER).unlink(missing_ok=True)
-            if not self.exists:
-                self.file(LOCK).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the folder may be gone, or another thing in its place
+                self.file(OWNER).unlink(missing_ok=True)
+                if not self.exists:
+                    self.file(LOCK).unlink(missing_ok=True)
             lock.release()
             with contextlib.suppress(OSError):  # not empty, or gone
                 for path in made:
@@ -127,7 +140,7 @@ class Run:
     def owner(self):
         """Return who holds the folder, as far as it is known."""
         try:
-            return files.read(self.file(OWNER), 1000).decode()
+            return files.printable(files.read(self.file(OWNER), 1000).decode())
         except (OSError, ValueError):
             return "another process"
 
@@ -158,11 +171,16 @@ class Run:
         Raises:
             InputError: the folder has none, or one that is damaged or of another version, or holds links.
         """
-        if not self.path.is_dir():
-            raise InputError(f"checkpoint: {self} does not exist; expected the folder of a run, as train.py prints it.")
-        for name in (*FILES, TENSORBOARD):
-            if self.file(name).is_symlink():
-                raise InputError(f"checkpoint: {self.file(name)} is a link; expected a plain file; put the file itself in its place.")
+        try:
+            found = self.path.is_dir()
+        except (OSError, ValueError):  # no path that this system could have
+            found = False
+        if not found:
+            raise InputError(f"checkpoint: {files.printable(self)} does not exist; expected the folder of a run, as train.py prints it.")
+        for folder, folders, names in os.walk(self.path):
+            for path in (pathlib.Path(folder, name) for name in (*folders, *names)):
+                if path.is_symlink():
+                    raise InputError(f"checkpoint: {path} is a link; expected a plain file; put the file itself in its place.")
         try:
             content = files.read(self.file(RECORD), JSON_LIMIT)
             check_version(self, content)
@@ -174,11 +192,12 @@ class Run:
         except (OSError, files.Damaged) as error:
             raise InputError(f"checkpoint: {self.file(RECORD)} is damaged: {files.reason(error)}; train the run again.") from None
 
-    def note_other_versions(self, record):
-        """Print which versions differ from those that the run was started with, since its numbers may then too."""
+    def note_differences(self, record):
+        """Print what differs from what the run was started with and may change its numbers: versions, code, machine."""
         started = record["versions"] | {"git revision": record.get("git")}
         now = versions() | {"git revision": git_revision()}
-        other = [f"{name} {started.get(name)} instead of {value}" for name, value in now.items() if started.get(name) != value]
+        changed = [name for name, value in now.items() if started.get(name) != value]
+        other = [f"{name} {files.printable(started.get(name))} instead of {now[name]}" for name in changed]
         if other:
             print(f"Note: this run was started with {', '.join(other)}; its numbers may differ from an uninterrupted run's.")
 
@@ -194,44 +213,82 @@ class Run:
         files.write(self.file(LAST), files.packed_tensors(arrays, metadata), keep=self.file(PREVIOUS))
 
     def read_weights(self, name, expected=None, prefix=""):
-        """Return the named arrays and the metadata.
-
-        Args:
-            name: of the file.
-            expected: name -> variable, whose names, shapes and types the arrays must have.
-            prefix: of the names that are compared with those expected, where the file holds others too.
+        """Return the named arrays and the metadata of a file; see `files.unpacked_tensors`.
 
         Raises:
             FileNotFoundError: there is no such file.
             InputError: it is damaged, or of another model.
         """
-        path = self.file(name)
-        try:
-            arrays, metadata = files.unpacked_tensors(path)
-        except files.Damaged as error:
-            raise InputError(f"checkpoint: {path} is truncated or damaged: {error}; train the run again.") from None
-        compared = {each: array for each, array in arrays.items() if each.startswith(prefix)} if expected is not None else {}
-        if expected is not None and set(compared) != set(expected):
-            raise InputError(f"checkpoint: {path} holds the weights of another model than its {RECORD} describes; train the run again.")
-        for each, array in compared.items():
-            wanted = tuple(expected[each].shape), str(expected[each].dtype)
-            if (array.shape, str(array.dtype)) != wanted:
-                raise InputError(
-                    f"checkpoint: {path} has {each} of shape {array.shape}, {array.dtype}; expected {wanted[0]}, {wanted[1]}; it belongs "
-                    "to other data or another model, so train the run again."
-                )
-        return arrays, metadata
+        with self._told(name):
+            return files.unpacked_tensors(self.file(name), expected, prefix)
+
+    def read_best(self, expected=None):
+        """Return the weights of the best epoch, the number of that epoch, and its validation loss; raises as `read_weights`."""
+        arrays, metadata = self.read_weights(BEST, expected)
+        with self._told(BEST):
+            return arrays, int(metadata["epoch"]), float(metadata["val_loss"])
+
+    def read_state(self, expected=None, prefix=""):
+        """Return the arrays of the newest state that is whole, its history, and the name of its file; raises as `read_weights`."""
+
+        def read(name):
+            arrays, metadata = self.read_weights(name, expected, prefix)
+            with self._told(name):
+                return arrays, history_of(metadata), name
+
+        return self._newest(read)
 
     def read_history(self):
-        """Return the rows of the history as dicts of numbers, as they were saved with the last state; none where nothing was saved.
+        """Return the rows of the history as dicts of numbers, of the newest state that is whole; none where nothing was saved.
 
         Raises:
-            InputError: the state is damaged.
+            InputError: no state is whole.
         """
-        for name in (LAST, PREVIOUS):
-            with contextlib.suppress(FileNotFoundError):
-                return history_of(self.read_weights(name)[1], self.file(name))
-        return []
+
+        def read(name):
+            with self._told(name):
+                return history_of(files.tensor_metadata(self.file(name)))
+
+        try:
+            return self._newest(read)
+        except FileNotFoundError:
+            return []
+
+    def _newest(self, read):
+        """Return `read` of the last state's name or, where that fails, of the one before; of the last one's failure, where both do."""
+        try:
+            return read(LAST)
+        except (FileNotFoundError, InputError) as error:
+            if self.file(PREVIOUS).exists():
+                with contextlib.suppress(InputError):
+                    return read(PREVIOUS)
+            raise error
+
+    @contextlib.contextmanager
+    def _told(self, name):
+        """Turn what is wrong with a file of weights into a sentence."""
+        path = self.file(name)
+        try:
+            yield
+        except files.Unexpected as error:
+            raise InputError(
+                f"checkpoint: {path} does not fit {RECORD}: {error}; it belongs to another model or other data; train the run again."
+            ) from None
+        except (files.Damaged, KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
+            raise InputError(f"checkpoint: {path} is truncated or damaged: {files.reason(error)}; train the run again.") from None
+
+    def kept(self):
+        """Say in a sentence what the run has saved, and how to go on with it."""
+        if not self.exists:
+            return "Nothing is kept."
+        again = f"python train.py --resume --run-dir {shlex.quote(str(self))}"
+        try:
+            epochs = len(self.read_history())
+        except InputError as error:
+            return str(error)
+        if not epochs:
+            return f"No epoch was finished yet; start again with {again}"
+        return f"{f'Epochs 1 to {epochs} are' if epochs > 1 else 'Epoch 1 is'} kept; go on with {again}"
 
     def write_history(self, rows):
         """Write one row an epoch, for the user: a list of dicts with the same keys."""
@@ -244,50 +301,54 @@ class Run:
     # ---- what evaluation found
 
     def write_evaluation(self, summary, per_image):
-        """Write the summary (a dict) and the per-image values (name -> (n,) array)."""
+        """Write the summary (a dict) and the per-image values (name -> (n,) array), with the digest of the weights they are of."""
         packed = files.packed(per_image)
-        try:
-            files.write(self.file(PER_IMAGE), packed)
-            files.write(self.file(METRICS), files.sealed({**summary, PER_IMAGE: hashlib.sha256(packed).hexdigest()}))
-        except OSError as error:
-            raise InputError(f"checkpoint: {self} cannot be written ({error.strerror}); its results were not saved.") from None
+        digests = {"per_image_sha256": hashlib.sha256(packed).hexdigest(), "weights_sha256": self._digest_of_best()}
+        files.write(self.file(PER_IMAGE), packed)
+        files.write(self.file(METRICS), files.sealed({**summary, **digests}))
 
     def read_evaluation(self):
         """Return what `write_evaluation` wrote: the summary and the per-image values.
 
         Raises:
-            InputError: the run was not evaluated, or a file is damaged.
+            InputError: the run was not evaluated, or was trained further since, or a file is damaged.
         """
         name = METRICS
         try:
             summary = files.unsealed(files.read(self.file(METRICS), JSON_LIMIT))
+            if summary.pop("weights_sha256", None) != self._digest_of_best():
+                raise files.Damaged("it is of weights that have changed since")
             name = PER_IMAGE
             content = files.read(self.file(PER_IMAGE), files.PACKED_LIMIT)
-            if hashlib.sha256(content).hexdigest() != summary.pop(PER_IMAGE, None):
+            if hashlib.sha256(content).hexdigest() != summary.pop("per_image_sha256", None):
                 raise files.Damaged("its content differs from its checksum")
             return summary, files.unpacked(content)
         except FileNotFoundError:
             raise InputError(f"checkpoint: {self} has no {name}; evaluate it with evaluate.py --checkpoint {self}.") from None
         except (OSError, files.Damaged) as error:
-            raise InputError(f"checkpoint: {self.file(name)} is damaged: {files.reason(error)}; evaluate the run again.") from None
+            raise InputError(f"checkpoint: {self.file(name)} cannot be used: {files.reason(error)}; evaluate the run again.") from None
+
+    def _digest_of_best(self):
+        with self._told(BEST):
+            return files.tensor_metadata(self.file(BEST)).get("sha256")
 
 
-def history_of(metadata, path):
-    """Return the history that a state's metadata holds: a list of dicts of numbers, one for each epoch.
+def history_of(metadata):
+    """Return the history that a state's metadata holds: a list of dicts of finite numbers, one for each epoch.
 
     Raises:
-        InputError: it holds none, or not one for each epoch.
+        Damaged: it holds none, or other than one row with the same terms for each epoch.
     """
-    try:
-        rows = json.loads(metadata["history"])
-        if [row["epoch"] for row in rows] != list(range(1, int(metadata["epochs"]) + 1)):
-            raise ValueError("its history has not one row for each epoch")
-        for row in rows:
-            if set(row) != set(rows[0]) or not all(isinstance(value, int | float) for value in row.values()):
-                raise ValueError("its history has rows that differ in kind")
-        return rows
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise InputError(f"checkpoint: {path} is damaged: {files.reason(error)}; train the run again.") from None
+    rows = json.loads(metadata["history"])
+    if not isinstance(rows, list) or not rows or metadata["epochs"] != str(len(rows)) or not all(isinstance(row, dict) for row in rows):
+        raise files.Damaged("its history has not one row for each epoch")
+    terms = set(rows[0])
+    validated = {name.removeprefix("val_") for name in terms if name.startswith("val_")}
+    for number, row in enumerate(rows, 1):
+        numbers = all(type(value) in (int, float) and abs(value) < 1e300 for value in row.values())
+        if row.get("epoch") != number or set(row) != terms or not numbers or not {"loss"} <= validated <= terms:
+            raise files.Damaged(f"row {number} of its history is none")
+    return rows
 
 
 def check_version(run, content):
@@ -298,7 +359,7 @@ def check_version(run, content):
         return  # damaged, which is for the reader of the whole record to say
     if str(written).split(".")[:2] != __version__.split(".")[:2]:
         raise InputError(
-            f"checkpoint: {run} was written by tfdvae {written}, and this is {__version__}, which reads runs of "
+            f"checkpoint: {run} was written by tfdvae {files.printable(written)}, and this is {__version__}, which reads runs of "
             f"{__version__.rpartition('.')[0]}; use that version, or train the run again."
         )
 
@@ -336,12 +397,14 @@ def new_runs(params):
 
 
 def versions():
-    """Return the versions of everything that numbers depend on."""
+    """Return what numbers depend on beside parameters and data: versions, and the machine's devices."""
     import keras
     import tensorflow as tf
 
     own = {"tfdvae": __version__, "python": platform.python_version()}
-    return own | {"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__}
+    gpus = [tf.config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in tf.config.list_physical_devices("GPU")]
+    devices = ", ".join([f"{platform.machine()} with {os.cpu_count()} cores", *gpus])
+    return own | {"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__, "devices": devices}
 
 
 def git_revision():

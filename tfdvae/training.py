@@ -1,9 +1,7 @@
 """Compile, fit and save: one run from its first epoch, or from the last that it finished."""
 
-import contextlib
 import math
 import os
-import shlex
 import sys
 
 import keras
@@ -11,10 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from .build import MODEL_PARAMETERS, build_model
-from .errors import InputError, NonFiniteLoss, TrainingFailed, check_choice
+from .errors import InputError, NonFiniteLoss, check_choice
 from .files import reason
-from .interrupts import Interrupted, Interrupts
-from .runs import BEST, LAST, PREVIOUS, RECORD, TENSORBOARD, Run, history_of
+from .interrupts import Interrupts
+from .runs import BEST, LAST, PREVIOUS, RECORD, TENSORBOARD, Run
 
 LAYERS_LIMIT = 64  # of a saved model; more is no image network, but would take long to build
 
@@ -50,9 +48,15 @@ def learning_rates(schedule, start, epochs, steps_per_epoch):
 def make_deterministic():
     """Have TensorFlow choose operations whose result does not depend on timing, for all of the process; there is no way back.
 
-    On a CPU the cost is not measurable (see `docs/faults.md`); on a GPU it is what makes a run repeatable at all.
+    What it costs is in `docs/faults.md`. On a GPU it is what makes a run repeatable at all.
     """
     tf.config.experimental.enable_op_determinism()
+
+
+def compile_model(model, learning_rate):
+    """Give a model the optimizer that it is trained with; `learning_rate` is a number or a schedule."""
+    model.compile(optimizer=keras.optimizers.Adam(learning_rate, name="adam"), jit_compile=False)
+    model.optimizer.build(model.trainable_variables)
 
 
 def fit(model, dataset, run, *, epochs, batch_size, learning_rate, learning_rate_schedule, seed, flip=False, resume=False, interrupts=None):
@@ -76,9 +80,7 @@ def fit(model, dataset, run, *, epochs, batch_size, learning_rate, learning_rate
     """
     interrupts = interrupts or Interrupts()
     steps = dataset.steps_per_epoch(batch_size)
-    rates = learning_rates(learning_rate_schedule, learning_rate, epochs, steps)
-    model.compile(optimizer=keras.optimizers.Adam(rates, name="adam"), jit_compile=False)
-    model.optimizer.build(model.trainable_variables)
+    compile_model(model, learning_rates(learning_rate_schedule, learning_rate, epochs, steps))
     history = restore(model, run) if resume else []
     done = len(history)
     if done >= epochs:
@@ -105,32 +107,29 @@ def fit(model, dataset, run, *, epochs, batch_size, learning_rate, learning_rate
 def restore(model, run):
     """Give a compiled model the state that its run goes on from, and return the history until there; nothing saved: an empty one.
 
-    The last state is used, or, where that is damaged or was never completed, the one before it. The best weights must be there too,
-    since they are part of what an uninterrupted run ends with; where the last epoch is the best, they are made again from its state.
+    The newest whole state is used. The best weights must be there too, since they are part of what an uninterrupted run ends with; where
+    the last epoch is the best, they are made again from its state.
 
     Raises:
         InputError: nothing that was saved can be used.
     """
     variables = state(model)
     try:
-        values, metadata = run.read_weights(LAST, variables)
-    except (FileNotFoundError, InputError) as error:
-        if not run.file(PREVIOUS).exists():
-            if isinstance(error, InputError):
-                raise
-            print(f"{run} has no finished epoch yet: starting from the beginning.")
-            return []
-        values, metadata = run.read_weights(PREVIOUS, variables)
-        os.replace(run.file(PREVIOUS), run.file(LAST))
-        print(f"{run.file(LAST)} is missing or damaged; going on from the state before it, of epoch {metadata['epochs']}.")
-    history = history_of(metadata, run.file(LAST))
+        values, history, source = run.read_state(variables)
+    except FileNotFoundError:
+        print(f"{run} has no finished epoch yet: starting from the beginning.")
+        return []
+    fallen_back = source != LAST
+    if fallen_back:
+        os.replace(run.file(source), run.file(LAST))
+        print(f"{run.file(LAST)} is missing or damaged; going on from the state before it, of epoch {len(history)}.")
     best = min(history, key=lambda row: row["val_loss"])
     try:
-        _, saved = run.read_weights(BEST, weights(model))
-        usable = int(saved["epoch"]) == best["epoch"] or int(saved["epoch"]) > len(history)  # of an epoch that will be trained again
+        _, epoch, _ = run.read_best(weights(model))
     except (FileNotFoundError, InputError):
-        usable = False
-    if not usable:
+        epoch = None
+    to_be_trained_again = fallen_back and epoch == len(history) + 1
+    if epoch != best["epoch"] and not to_be_trained_again:
         if best["epoch"] != len(history):
             raise InputError(
                 f"checkpoint: {run.file(BEST)} should have the weights of epoch {best['epoch']}, which cannot be made again, but is "
@@ -139,6 +138,7 @@ def restore(model, run):
         save_best(run, {k.removeprefix("model/"): v for k, v in values.items() if k.startswith("model/")}, best)
     for name, variable in variables.items():
         variable.assign(values[name])
+    run.write_history(history)
     return history
 
 
@@ -172,9 +172,9 @@ class StopAtNonFinite(keras.callbacks.Callback):
 
 
 class SaveEveryEpoch(keras.callbacks.Callback):
-    """After every epoch write the weights if the validation loss is the lowest so far, the state to go on from, and the history.
+    """After every epoch write the state to go on from, the weights if the validation loss is the lowest so far, and the history.
 
-    The state is the moment of truth: what is written before it is written again, alike, where a run resumes from the state before.
+    The state comes first: what follows it can be made from it, should the process die in between (see `restore`).
     """
 
     def __init__(self, run, history):
@@ -184,10 +184,17 @@ class SaveEveryEpoch(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         lowest = min((row["val_loss"] for row in self.history), default=math.inf)
         row = {"epoch": epoch + 1, **{k: float(v) for k, v in logs.items()}}
+        values = arrays(state(self.model))
+        broken = [name for name, array in values.items() if not np.all(np.isfinite(array))]
+        if broken:
+            raise NonFiniteLoss(
+                f"{broken[0]} has values that are not finite after epoch {epoch + 1}, which was not saved. "
+                "A smaller learning_rate or precision float32 may help."
+            )
         self.history.append(row)
+        self.run.write_state(values, self.history)
         if row["val_loss"] < lowest:
             save_best(self.run, arrays(weights(self.model)), row)
-        self.run.write_state(arrays(state(self.model)), self.history)
         self.run.write_history(self.history)
 
 
@@ -206,54 +213,6 @@ class StopWhenAsked(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.interrupts.check()
-
-
-@contextlib.contextmanager
-def faults_told(run, dataset_name):
-    """Turn what a machine does to a run in training into one sentence that says what is kept.
-
-    Raises:
-        TrainingFailed: a file could not be written or read, or memory ran out.
-        Interrupted: as it came, with what is kept.
-    """
-    try:
-        yield
-    except Interrupted as interrupted:
-        interrupted.kept = kept(run)
-        raise
-    except OSError as error:
-        stopped = f"{error.filename or run} cannot be written or read ({error.strerror or reason(error)})"
-    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
-        full = "No space left" in str(error)  # TensorBoard's writer calls a full disk an exhausted resource
-        stopped = (
-            f"{run} cannot be written (No space left on device)" if full else "memory ran out; a smaller batch_size or network needs less"
-        )
-    except tf.errors.OpError as error:
-        stopped = f"reading {dataset_name} or writing logs into {run} failed ({_core(error)})"
-    else:
-        return
-    raise TrainingFailed(f"{stopped}; training stopped. {kept(run)}") from None
-
-
-def _core(error):
-    """Return the line of a TensorFlow error that says what happened, from among those that say where."""
-    where = ("Graph execution error", "Detected at node", "<stack traces", "Traceback", " ", "\t")
-    told = [line for line in str(error).splitlines() if line and not line.startswith(where)]
-    return (told or [type(error).__name__])[0].removeprefix("assertion failed: ")[:300].strip("[]'\" .")
-
-
-def kept(run):
-    """Say in a sentence what a run has saved, and how to go on with it."""
-    if not run.exists:
-        return "Nothing is kept."
-    again = f"python train.py --resume --run-dir {shlex.quote(str(run))}"
-    try:
-        epochs = len(run.read_history())
-    except InputError as error:
-        return str(error)
-    if not epochs:
-        return f"No epoch was finished yet; start again with {again}"
-    return f"{f'Epochs 1 to {epochs} are' if epochs > 1 else 'Epoch 1 is'} kept; go on with {again}"
 
 
 def weights(model):
@@ -287,7 +246,8 @@ def build_from_record(record):
 def check_size(run, record, names):
     """Raise InputError where a record describes a larger model than any of the run's files of these names can hold the weights of.
 
-    It is asked before the model is built, so that a stranger's record cannot ask for memory that its weights do not fill.
+    It is asked before the model is built, so that a stranger's record cannot ask for memory that its weights do not fill. Where none of
+    the files is there, there is nothing to ask.
     """
     try:
         if max(len(record["params"].get(name, ())) for name in ("channels", "hidden_units")) > LAYERS_LIMIT:
@@ -310,15 +270,15 @@ def load_model(run_dir, which="best"):
     """Return the trained model of a run folder; see `tfdvae.load`."""
     if which not in ("best", "last"):
         raise InputError(f"weights: received {which!r}; expected best or last.")
-    run, name, prefix = (Run(run_dir), BEST, "") if which == "best" else (Run(run_dir), LAST, "model/")
+    run = Run(run_dir)
     record = run.read_record()
-    check_size(run, record, [name])
+    names, prefix = ([BEST], "") if which == "best" else ([LAST, PREVIOUS], "model/")
+    if not any(run.file(name).exists() for name in names):
+        raise InputError(f"checkpoint: {run} has no {names[0]}; its training had not finished an epoch, so train it again.")
+    check_size(run, record, names)
     model = build_from_record(record)
     expected = {prefix + path: variable for path, variable in weights(model).items()}
-    try:
-        values, _ = run.read_weights(name, expected, prefix)
-    except FileNotFoundError:
-        raise InputError(f"checkpoint: {run} has no {name}; its training had not finished an epoch, so train it again.") from None
+    values = run.read_best(expected)[0] if which == "best" else run.read_state(expected, prefix)[0]
     for path, variable in expected.items():
         variable.assign(values[path])
     return model

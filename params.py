@@ -76,6 +76,8 @@ class Params:
     corruption: str = "gaussian:0.3"
     # share of their size by which a classifier's training images are moved at random; 0 leaves them in place
     shift: float = 0.0
+    # pixels, standard deviation of the blur that a classifier's training images are mixed with by a random share; 0 leaves them sharp
+    blur: float = 0.0
 
     # ---- training
 
@@ -108,6 +110,7 @@ CIFAR10 = Params(
     dataset="cifar10",
     latent_dim=100,  # as in R0
     epochs=28,
+    flip=True,  # without it validation reconstruction of a dvae stops falling after 18 epochs
     batch_size=64,  # R0's; twice the steps of 128 in the same time, and after 2 epochs 5 nats ahead of it on validation images
     learning_rate=1e-3,  # R0's; larger ones leave latents unused (KL after 2 epochs of batch 128: 25 nats at 5e-3, 31 at 1e-3)
 )
@@ -117,7 +120,8 @@ PRESETS = {
     "cifar10": CIFAR10,
     # the CNNs that judge outputs want fewer passes over varied images
     "mnist_classifier": dataclasses.replace(MNIST, model="classifier", epochs=10, learning_rate=3e-3, shift=0.1),
-    "cifar10_classifier": dataclasses.replace(CIFAR10, model="classifier", epochs=10, learning_rate=2e-3, shift=0.125, flip=True),
+    # a judge that has only seen sharp images takes blur itself for another class: it errs on 78 % of a dvae's outputs, this one on 55 %
+    "cifar10_classifier": dataclasses.replace(CIFAR10, model="classifier", epochs=12, learning_rate=2e-3, shift=0.125, blur=2.0),
 }
 DEFAULT_PRESET = "digits"
 
@@ -155,12 +159,14 @@ def check(params):
     require("image_size", 0 <= params.image_size <= SIDE_LIMIT, f"a number of pixels up to {SIDE_LIMIT}, or 0 for the dataset's own")
     require("validation_fraction", 0 < params.validation_fraction < 1, "a share between 0 and 1")
     require("shift", 0 <= params.shift < 1, "a share of at least 0 and below 1")
+    require("blur", 0 <= params.blur <= 100, "a number of pixels from 0 to 100")
     require("seed", 0 <= params.seed < 2**31, "a whole number from 0 to 2147483647")
     require("corruption", _is_corruption(params.corruption), "gaussian:SIGMA, masking:FRACTION or salt_and_pepper:FRACTION, above 0")
 
     if params.model == "classifier":
         return
     require("shift", params.shift == 0, f"0 for a {params.model}", "only a classifier's images are moved")
+    require("blur", params.blur == 0, f"0 for a {params.model}", "only a classifier's images are blurred")
     require(
         "likelihood",
         params.likelihood != "bernoulli" or params.pixel_range == "unit",

@@ -179,7 +179,7 @@ def test_sample_weights_are_refused(images):
         {"model": "dvae"},
         {"model": "dvae", "share_encoder": False, "propagate": False, "network": "mlp", "channels": (), "likelihood": "gaussian_fixed"},
         {"model": "dae", "corruption": "salt_and_pepper:0.2"},
-        {"model": "classifier", "shift": 0.1},
+        {"model": "classifier", "shift": 0.1, "blur": 1.0},
     ],
 )
 def test_keras_saving_round_trip(parameters, images, tmp_path):

@@ -36,11 +36,32 @@ def test_r0_decoder_goes_from_128_to_64_to_3_channels_on_colour_images():
 
 
 def test_classifier_varies_images_in_training_only():
-    network = networks.classifier((16, 16, 3), 4, shift=0.2)
+    network = networks.classifier((16, 16, 3), 4, shift=0.2, blur=1.5)
     x = np.random.default_rng(0).random((32, 16, 16, 3)).astype(np.float32)
     np.testing.assert_array_equal(network(x), network(x))
-    moved = network.layers[0]
-    assert not np.array_equal(moved(x, training=True), moved(x, training=True))
+    for layer in network.layers[:2]:
+        np.testing.assert_array_equal(layer(x, training=False), x)
+        assert not np.array_equal(layer(x, training=True), layer(x, training=True))
+
+
+def test_gaussian_blur_spreads_a_point_and_leaves_a_plane():
+    point = np.zeros((1, 41, 41, 2), np.float32)
+    point[0, 20, 20, 1] = 1.0
+    blurred = networks.gaussian_blur(tf.constant(point), 2.0).numpy()[0]
+    assert blurred[..., 1].sum() == pytest.approx(1.0, rel=1e-5) and not blurred[..., 0].any()
+    assert blurred[20, 22, 1] / blurred[20, 20, 1] == pytest.approx(np.exp(-0.5), rel=1e-5)  # one standard deviation away
+    plane = np.full((2, 5, 3, 1), 0.7, np.float32)
+    np.testing.assert_allclose(networks.gaussian_blur(tf.constant(plane), 4.0), plane, rtol=1e-5)
+
+
+def test_random_blur_takes_away_a_share_of_the_detail():
+    x = np.random.default_rng(0).random((4000, 6, 6, 1)).astype(np.float32)
+    layer = networks.RandomBlur(1.0)
+    mixed, blurred = layer(x, training=True).numpy(), networks.gaussian_blur(tf.constant(x), 1.0).numpy()
+    share = ((mixed - x) * (blurred - x)).sum((1, 2, 3)) / ((blurred - x) ** 2).sum((1, 2, 3))
+    np.testing.assert_allclose(mixed, x + share[:, None, None, None] * (blurred - x), atol=1e-5)
+    assert share.min() >= -1e-5 and share.max() <= 1 + 1e-5
+    assert share.mean() == pytest.approx(0.5, abs=4 / np.sqrt(12 * len(x)))  # a uniform draw's standard deviation is 1/sqrt(12)
 
 
 @pytest.mark.parametrize("shape", [(640, 6), (32, 5, 4, 6)])

@@ -14,7 +14,7 @@ from params import PRESETS, ParameterError, Params, check, override, parse
 def test_presets_are_valid_for_every_model(name):
     check(PRESETS[name])
     for model in params.MODELS:
-        check(dataclasses.replace(PRESETS[name], model=model, shift=0.0))
+        check(dataclasses.replace(PRESETS[name], model=model, shift=0.0, blur=0.0))
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,8 @@ def test_presets_are_valid_for_every_model(name):
         ("pixel_range", "byte", "unit, signed"),
         ("shift", 0.1, "0 for a dvae"),
         ("shift", 1.0, "below 1"),
+        ("blur", 2.0, "0 for a dvae"),
+        ("blur", -1.0, "from 0"),
         ("dataset", "", "digits, folder:PATH"),
         ("dataset", "folder:", "digits, folder:PATH"),
         ("epochs", 0, "from 1 to"),

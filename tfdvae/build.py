@@ -28,6 +28,7 @@ def build_model(
     corruption="gaussian:0.3",
     pixel_range="unit",
     shift=0.0,
+    blur=0.0,
     precision="float32",
     seed=0,
 ):
@@ -45,7 +46,7 @@ def build_model(
     dtype = "mixed_bfloat16" if precision == "bfloat16" else "float32"
     with initializers_seeded(seed):
         if model == "classifier":
-            built = Classifier(networks.classifier(image_shape, num_classes, shift, dtype), seed=seed, name=model)
+            built = Classifier(networks.classifier(image_shape, num_classes, shift, blur, dtype), seed=seed, name=model)
             built.build((None, *image_shape))
             return built
 

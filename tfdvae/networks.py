@@ -8,6 +8,7 @@ what doubling adds, so no size has to be a multiple of anything.
 import math
 
 import keras
+import tensorflow as tf
 from keras import layers
 
 from .normalization import BatchNorm
@@ -50,7 +51,47 @@ class Network(keras.layers.Layer):
         return cls(**{**config, "layers": [keras.saving.deserialize_keras_object(layer) for layer in config["layers"]]})
 
 
-TRAINING_LAYERS = (layers.Dropout, layers.RandomTranslation)
+def gaussian_blur(images, sigma):
+    """Return images (B, H, W, C) blurred with a Gaussian of standard deviation sigma, in pixels; beyond the edge there is nothing."""
+    reach = math.ceil(3 * sigma)
+    taps = tf.exp(-0.5 * tf.square(tf.range(-reach, reach + 1, dtype=tf.float32) / sigma))
+
+    def smooth(values):
+        for shape in ((-1, 1, 1, 1), (1, -1, 1, 1)):
+            kernel = tf.tile(tf.reshape(taps, shape), (1, 1, values.shape[-1], 1))
+            values = tf.nn.depthwise_conv2d(values, kernel, (1, 1, 1, 1), "SAME")
+        return values
+
+    return smooth(images) / smooth(tf.ones_like(images[:1]))
+
+
+@keras.saving.register_keras_serializable("tfdvae")
+class RandomBlur(layers.Layer):
+    """In training, mixes each image with its blurred self: a share of the fine detail, drawn uniformly from all to none, is taken away.
+
+    Args:
+        sigma: standard deviation of the blur, in pixels.
+    """
+
+    def __init__(self, sigma, **kwargs):
+        super().__init__(**kwargs)
+        self.sigma = sigma
+        self.noise = keras.random.SeedGenerator(name="noise")
+
+    def call(self, images, training=False):
+        if not training:
+            return images
+        share = tf.random.stateless_uniform((tf.shape(images)[0], 1, 1, 1), tf.cast(self.noise.next(), tf.int32))
+        return images + share * (gaussian_blur(images, self.sigma) - images)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "sigma": self.sigma}
+
+
+TRAINING_LAYERS = (layers.Dropout, layers.RandomTranslation, RandomBlur)
 
 
 def _normalized(layer, passes=1):
@@ -164,12 +205,14 @@ def decoder(network, image_shape, output_channels, channels=(), units=(), dtype=
     return Network(stack, name=name, dtype=dtype)
 
 
-def classifier(image_shape, num_classes, shift=0.0, dtype="float32", name="classifier"):
+def classifier(image_shape, num_classes, shift=0.0, blur=0.0, dtype="float32", name="classifier"):
     """Return a small CNN, (B, H, W, C) -> (B, num_classes) logits: pairs of 3x3 convolutions between poolings, then one dense layer.
 
-    In training, images are moved by up to `shift` of their size at random.
+    In training, images are moved by up to `shift` of their size, and mixed with themselves blurred by `blur` pixels, at random.
     """
     stack = []
+    if blur:
+        stack += [RandomBlur(blur, name="blur", dtype="float32")]
     if shift:
         stack += [layers.RandomTranslation(shift, shift, fill_mode="constant", interpolation="nearest", name="shift", dtype="float32")]
     levels = (32, 64, 128) if max(image_shape[:2]) >= 32 else (32, 64)

@@ -99,6 +99,7 @@ INVALID = {
     "label_weight": st.floats().filter(lambda x: not 0 <= x < float("inf")),
     "corruption": text.filter(lambda word: ":" not in word),
     "shift": st.floats().filter(lambda x: not 0 <= x < 1),
+    "blur": st.floats().filter(lambda x: not 0 <= x <= 100),
     "flip": st.sampled_from([0, 1, "True"]),
     "epochs": outside(1, 2**31 - 1),
     "batch_size": outside(1, 2**31 - 1),

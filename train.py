@@ -99,7 +99,7 @@ def train(run, params, preset, resume, command, interrupts):
     from tfdvae import data, plots, training
     from tfdvae.build import MODEL_PARAMETERS, build_model
 
-    training.make_deterministic()
+    training.make_deterministic(params.seed)
     dataset = data.load_dataset(params.dataset, **{name: getattr(params, name) for name in data.PARAMETERS})
     if params.model == "classifier" and not dataset.num_classes:
         raise InputError(f"dataset: received {params.dataset}, which has no classes; expected one folder per class for a classifier.")

@@ -218,6 +218,10 @@ def test_a_run_resumed_with_other_versions_says_so(finished, capsys):
     assert "Note: this run was started with keras 3.0.0 instead of " in out and "was finished already: all its 1 epochs are done" in out
 
 
+def test_a_notebook_can_draw_random_numbers_after_a_training(finished):
+    assert tf.random.uniform(()) != tf.random.uniform(())
+
+
 def test_ctrl_c_in_an_evaluation(finished, tmp_path):
     process = start("--checkpoint", finished, cwd=tmp_path, script="evaluate.py")
     wait_for(finished.file(runs.OWNER), process)

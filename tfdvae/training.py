@@ -45,12 +45,14 @@ def learning_rates(schedule, start, epochs, steps_per_epoch):
     return keras.optimizers.schedules.PiecewiseConstantDecay(edges, stairs)
 
 
-def make_deterministic():
+def make_deterministic(seed):
     """Have TensorFlow choose operations whose result does not depend on timing, for all of the process; there is no way back.
 
-    What it costs is in `docs/faults.md`. On a GPU it is what makes a run repeatable at all.
+    What it costs is in `docs/faults.md`. On a GPU it is what makes a run repeatable at all. TensorFlow then refuses random operations
+    that nothing has seeded; nothing here is one, but a notebook's own would be, so they are given this seed.
     """
     tf.config.experimental.enable_op_determinism()
+    tf.random.set_seed(seed)
 
 
 def compile_model(model, learning_rate):

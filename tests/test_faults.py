@@ -47,9 +47,9 @@ def wait_for(path, process):
 
 
 @pytest.mark.parametrize("model", ["vae", "dvae", "classifier"])
-def test_killed_runs_end_as_uninterrupted_ones(model, tmp_path):
-    results = trials(model, 2, tmp_path, ("--epochs", "3", *TINY[:-2]), jobs=2)
-    assert [same for _, same in results] == [True, True]
+def test_a_killed_run_ends_as_an_uninterrupted_one(model, tmp_path):
+    ((_, same),) = trials(model, 1, tmp_path, ("--epochs", "3", *TINY[:-2]))
+    assert same
 
 
 @pytest.mark.parametrize("number, status, name", [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")])

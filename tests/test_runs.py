@@ -60,7 +60,7 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / "taken").write_text("")
     for path in (tmp_path / "taken", tmp_path / "taken" / "below"):
         with pytest.raises(InputError, match="is a file"):
-            Run(path).refuse_to_overwrite()
+            Run(path).check_writable()
 
 
 def test_paths_without_a_run(tmp_path):

@@ -26,6 +26,7 @@ import tensorflow as tf
 from PIL import Image, ImageOps
 
 from .errors import InputError, check_choice
+from .files import reason
 
 SPLIT_SEED = 1797  # of the test set where a dataset brings none: the same for every run
 BINARIZE_SEED = 784  # of validation and test images under binarize="sample"
@@ -247,7 +248,7 @@ def _tfds(name, image_size, limit):
     try:
         builder = tfds.builder(name, data_dir=data_dir)
     except Exception as error:  # a version or configuration that does not exist
-        raise InputError(f"dataset: received {name!r}, which TensorFlow Datasets cannot open: {_first_line(error)}.") from None
+        raise InputError(f"dataset: received {name!r}, which TensorFlow Datasets cannot open: {reason(error)}.") from None
 
     image_key, label_key = _image_and_label(name, builder.info.features, tfds)
     height, width, channels = builder.info.features[image_key].shape
@@ -262,7 +263,7 @@ def _tfds(name, image_size, limit):
         builder.download_and_prepare()
     except Exception as error:
         raise InputError(
-            f"dataset {name} is neither in {data_dir} nor could it be downloaded ({_first_line(error)}); connect to the network once, or "
+            f"dataset {name} is neither in {data_dir} nor could it be downloaded ({reason(error)}); connect to the network once, or "
             f"place its files by hand in {os.path.join(data_dir, 'downloads', 'manual')} (TFDS_DATA_DIR says where to look), or use "
             "--dataset digits, which needs nothing."
         ) from None
@@ -304,7 +305,7 @@ def _tfds(name, image_size, limit):
                 start += len(image)
         except tf.errors.OpError as error:
             raise InputError(
-                f"dataset {name} in {data_dir} cannot be read ({_first_line(error)}); delete its folder and prepare it again."
+                f"dataset {name} in {data_dir} cannot be read ({reason(error)}); delete its folder and prepare it again."
             ) from None
         return Source(n, image_shape, class_names, images, labels if label_key else None)
 
@@ -404,12 +405,7 @@ def _opened(path):
         image.load()
         return image
     except Exception as error:  # Pillow raises many kinds for a broken file
-        raise InputError(f"image {path} cannot be read ({_first_line(error)}); repair or remove it.") from None
-
-
-def _first_line(error):
-    text = str(error).strip().splitlines() or [type(error).__name__]
-    return text[0][:200].rstrip(".")
+        raise InputError(f"image {path} cannot be read ({reason(error)}); repair or remove it.") from None
 
 
 def describe(dataset):

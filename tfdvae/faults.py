@@ -19,8 +19,6 @@ def told(where, ending):
     try:
         yield
         return
-    except Fault:
-        raise
     except OSError as error:
         stopped = f"{error.filename or where} cannot be written or read ({error.strerror or reason(error)})"
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:

@@ -66,10 +66,9 @@ class Run:
         return any(os.path.lexists(self.file(name)) for name in (*FILES, TENSORBOARD))
 
     def refuse_to_overwrite(self):
-        """Raise InputError where the folder holds a run, or where it could not be written."""
+        """Raise InputError where the folder holds a run."""
         if self.exists:
             raise InputError(f"run_dir: {self} holds a run already; choose another, go on with --resume, or discard it with --overwrite.")
-        self.check_writable()
 
     def check_writable(self, name="run_dir"):
         """Raise InputError where the folder, or the nearest one above it that exists, is not a folder that can be written."""

@@ -137,7 +137,7 @@ def restore(model, run):
                 f"checkpoint: {run.file(BEST)} should have the weights of epoch {best['epoch']}, which cannot be made again, but is "
                 "missing, damaged or of another epoch; put it back, or train the run again with --overwrite."
             )
-        save_best(run, {k.removeprefix("model/"): v for k, v in values.items() if k.startswith("model/")}, best)
+        save_best(run, values, best)
     for name, variable in variables.items():
         variable.assign(values[name])
     run.write_history(history)
@@ -145,8 +145,9 @@ def restore(model, run):
 
 
 def save_best(run, values, row):
-    """Write the weights of the epoch of the lowest validation loss, whose row in the history is `row`."""
-    run.write_weights(BEST, values, epoch=row["epoch"], val_loss=row["val_loss"])
+    """Write the weights among the values of a state, those of the epoch of the lowest validation loss; `row` is its row in the history."""
+    own = {name.removeprefix("model/"): value for name, value in values.items() if name.startswith("model/")}
+    run.write_weights(BEST, own, epoch=row["epoch"], val_loss=row["val_loss"])
 
 
 class StopAtNonFinite(keras.callbacks.Callback):
@@ -196,7 +197,7 @@ class SaveEveryEpoch(keras.callbacks.Callback):
         self.history.append(row)
         self.run.write_state(values, self.history)
         if row["val_loss"] < lowest:
-            save_best(self.run, arrays(weights(self.model)), row)
+            save_best(self.run, values, row)
         self.run.write_history(self.history)
 
 

@@ -12,13 +12,16 @@ import math
 
 import tyro
 
-MODELS = ("vae", "dae", "dvae", "classifier")
-NETWORKS = ("conv", "r0", "mlp")
+MODELS = ("ae", "dae", "vae", "dvae", "im_dvae", "classifier")
+VARIATIONAL = ("vae", "dvae", "im_dvae")  # have a posterior and a prior
+NETWORKS = ("conv", "r0", "r1", "mlp", "linear")
+ACTIVATIONS = ("relu", "leaky_relu")
 LIKELIHOODS = ("bernoulli", "gaussian", "gaussian_fixed")
-PIXEL_RANGES = ("unit", "signed")
+PRIORS = ("normal", "mixture", "vampprior")
+PIXEL_RANGES = ("unit", "signed", "real")
 BINARIZATIONS = ("none", "threshold", "sample")
 CORRUPTIONS = ("gaussian", "masking", "salt_and_pepper")
-SCHEDULES = ("constant", "cosine", "staircase")
+SCHEDULES = ("constant", "cosine", "staircase", "plateau")
 PRECISIONS = ("auto", "float32", "bfloat16")
 WIDTH_LIMIT, SIDE_LIMIT = 2**20, 2**14  # units or filters, pixels: far beyond use, so that a slip of the hand is told as one
 
@@ -33,11 +36,12 @@ class Params:
 
     # ---- data
 
-    # digits (8x8, ships with scikit-learn), folder:PATH, or a TensorFlow Datasets name: mnist, cifar10, fashion_mnist, ...
+    # digits (8x8, ships with scikit-learn), folder:PATH, or a TensorFlow Datasets name: mnist, cifar10, fashion_mnist, ...;
+    # variance_NAME multiplies each pixel of digits or a TensorFlow dataset by an N(0, 1) draw of its own, anew each time (R1)
     dataset: str = "digits"
     # pixels; images are resized to this height and width, 0 keeps the dataset's own
     image_size: int = 0
-    # unit scales pixels to [0, 1], as Bernoulli needs; signed to [-1, 1]
+    # unit scales pixels to [0, 1], as Bernoulli needs; signed to [-1, 1]; real is that of variance_NAME, which has no bounds
     pixel_range: str = "unit"
     # none leaves images grey, as R0 does; threshold cuts at one half; sample draws each pixel anew each epoch
     binarize: str = "none"
@@ -48,22 +52,35 @@ class Params:
 
     # ---- model
 
-    # vae, dae, dvae (the joint model) or classifier (the CNN that judges outputs)
+    # ae, dae (denoising), vae, dvae (the joint model), im_dvae (a vae that sees corrupted images) or classifier (which judges outputs)
     model: str = "dvae"
-    # conv (strided convolutions), r0 (5x5 convolutions and max-pooling, as published) or mlp
+    # conv (strided convolutions), r0 (5x5 convolutions and max-pooling, as published), r1 (5x5 convolutions alone), mlp or linear
     network: str = "conv"
     # filters of each convolution of the encoder, mirrored in the decoder; none given: the network's own for the image size
     channels: tuple[int, ...] = ()
     # units of each dense layer after them; none given: the network's own for the image size
     hidden_units: tuple[int, ...] = ()
-    # size of z; 16 is ample for 64 pixels
+    # units of each dense layer of the decoder, in its order; none given: the encoder's mirrored
+    decoder_units: tuple[int, ...] = ()
+    # after each hidden layer of the encoder: relu or leaky_relu (slope 0.2); decoders have relu
+    activation: str = "relu"
+    # whether there is batch normalisation before each activation
+    batch_norm: bool = True
+    # size of z, or of the code of an ae or dae; 16 is ample for 64 pixels
     latent_dim: int = 16
     # bernoulli (images in [0, 1]), gaussian (mean and variance of each pixel learned) or gaussian_fixed (squared error)
     likelihood: str = "bernoulli"
     # standard deviation of gaussian_fixed, in pixel values
     sigma: float = 0.1
-    # beta, the weight of the KL term; 1 makes the loss the negative ELBO
+    # p(z): normal (standard normal), mixture (of Gaussians, learned) or vampprior (of the posteriors of learned pseudo-inputs)
+    prior: str = "normal"
+    # components of a mixture, pseudo-inputs of a vampprior
+    prior_components: int = 100
+    # beta, the weight of the KL term; 1 makes the loss the negative ELBO, 0 an autoencoder
     kl_weight: float = 1.0
+    # of the KL's weight in training: constant; linear:STEPS from zero; or wait:NATS:STEP, zero until a batch's reconstruction term is below
+    # so many nats, then STEP more each step, up to kl_weight. Validation has the full weight always
+    kl_schedule: str = "constant"
     # weight of the denoised output's reconstruction in a dvae; R0's 1
     denoise_weight: float = 1.0
     # whether a dvae's two encoders are one, as in R0; batch-norm statistics are kept apart
@@ -72,8 +89,10 @@ class Params:
     propagate: bool = True
     # weight of R0's class cross-entropy on every pass through the encoder; 0 keeps training unsupervised
     label_weight: float = 0.0
-    # noise on a dae's input: gaussian:SIGMA, masking:FRACTION or salt_and_pepper:FRACTION
+    # noise on the input of a dae or im_dvae: gaussian:SIGMA, masking:FRACTION or salt_and_pepper:FRACTION
     corruption: str = "gaussian:0.3"
+    # whether a dae's decoder emits a gate in (0, 1) that multiplies the corrupted image (R1); needs gaussian_fixed
+    gate: bool = False
     # share of their size by which a classifier's training images are moved at random; 0 leaves them in place
     shift: float = 0.0
     # pixels, standard deviation of the blur that a classifier's training images are mixed with by a random share; 0 leaves them sharp
@@ -89,7 +108,8 @@ class Params:
     batch_size: int = 64
     # Adam's step size at the start
     learning_rate: float = 2e-3
-    # constant, cosine (to zero over all epochs) or staircase (a tenth at each fifth of the epochs, not below 1e-5, as in R0)
+    # constant, cosine (to zero over all epochs), staircase (a tenth at each fifth of the epochs, not below 1e-5, as in R0) or plateau (a
+    # tenth whenever 10 epochs have not lowered the training loss, as in R2)
     learning_rate_schedule: str = "cosine"
     # of the networks' arithmetic: float32, bfloat16, or auto, which takes bfloat16 where the hardware multiplies it
     precision: str = "auto"
@@ -114,6 +134,89 @@ CIFAR10 = Params(
     batch_size=64,  # R0's; twice the steps of 128 in the same time, and after 2 epochs 5 nats ahead of it on validation images
     learning_rate=1e-3,  # R0's; larger ones leave latents unused (KL after 2 epochs of batch 128: 25 nats at 5e-3, 31 at 1e-3)
 )
+# R1: what a narrow code keeps of an image, of an image in noise, and of an image that is only in the variance of its pixels
+MNIST_BOTTLENECK = Params(
+    dataset="mnist",
+    pixel_range="signed",
+    model="ae",
+    network="mlp",
+    hidden_units=(1000, 500, 250),
+    batch_norm=False,
+    latent_dim=10,
+    likelihood="gaussian_fixed",
+    sigma=1.0,  # scales the loss alone
+    epochs=10,
+    batch_size=128,
+    learning_rate=1e-3,
+)
+VARIANCE_MNIST_VAE = Params(
+    dataset="variance_mnist",
+    pixel_range="real",
+    model="vae",
+    network="r1",
+    latent_dim=10,
+    likelihood="gaussian",
+    epochs=10,
+    batch_size=64,
+    learning_rate=1e-3,
+)
+VARIANCE_MNIST_DAE = dataclasses.replace(
+    VARIANCE_MNIST_VAE,
+    model="dae",
+    likelihood="gaussian_fixed",
+    sigma=0.1,
+    corruption="gaussian:0.2",
+    gate=True,
+)
+# R2: three likelihoods; --likelihood gaussian_fixed, or --likelihood bernoulli --binarize threshold, for the other two
+MNIST_R2 = Params(
+    dataset="mnist",
+    model="vae",
+    channels=(64, 128),
+    hidden_units=(1024,),
+    activation="leaky_relu",
+    latent_dim=10,
+    likelihood="gaussian",
+    epochs=10,
+    batch_size=128,
+    learning_rate=1e-3,
+)
+CIFAR10_R2 = dataclasses.replace(MNIST_R2, dataset="cifar10", channels=(64, 128, 256), latent_dim=30, epochs=8)
+# R3: a linear autoencoder, which can be no better than PCA, and an MLP
+MNIST_LINEAR = Params(
+    dataset="mnist",
+    model="ae",
+    network="linear",
+    latent_dim=20,
+    likelihood="gaussian_fixed",
+    sigma=1.0,
+    epochs=10,
+    batch_size=128,
+    learning_rate=1e-3,
+)
+MNIST_MLP = Params(
+    dataset="mnist",
+    model="vae",
+    network="mlp",
+    hidden_units=(400,),
+    activation="leaky_relu",
+    batch_norm=False,
+    latent_dim=20,
+    epochs=20,
+    batch_size=128,
+    learning_rate=1e-3,
+)
+# R4: an autoencoder and a VAE of one architecture, a small one, and what too heavy a KL does
+MNIST_R4 = Params(
+    dataset="mnist",
+    model="vae",
+    channels=(64, 64),
+    hidden_units=(256,),
+    latent_dim=32,
+    epochs=15,
+    batch_size=64,
+    learning_rate=2e-3,
+)
 PRESETS = {
     "digits": Params(),
     "mnist": MNIST,
@@ -122,6 +225,18 @@ PRESETS = {
     "mnist_classifier": dataclasses.replace(MNIST, model="classifier", epochs=10, learning_rate=3e-3, shift=0.1),
     # a judge that has only seen sharp images takes blur itself for another class: it errs on 78 % of a dvae's outputs, this one on 57 %
     "cifar10_classifier": dataclasses.replace(CIFAR10, model="classifier", epochs=12, learning_rate=2e-3, shift=0.125, blur=2.0),
+    "mnist_bottleneck": MNIST_BOTTLENECK,
+    "variance_mnist_dae": VARIANCE_MNIST_DAE,
+    "variance_mnist_vae": VARIANCE_MNIST_VAE,
+    "mnist_r2": MNIST_R2,
+    "cifar10_r2": CIFAR10_R2,
+    "mnist_linear": MNIST_LINEAR,
+    "mnist_mlp": MNIST_MLP,
+    "mnist_r4": MNIST_R4,
+    "mnist_r4_ae": dataclasses.replace(MNIST_R4, kl_weight=0.0),
+    "mnist_r4_mlp": dataclasses.replace(MNIST_R4, network="mlp", channels=(), hidden_units=(500, 500), decoder_units=(500,)),
+    "mnist_collapse": dataclasses.replace(MNIST_R4, likelihood="gaussian_fixed", sigma=19.8, epochs=5),
+    "mnist_annealed": dataclasses.replace(MNIST_R4, likelihood="gaussian_fixed", sigma=19.8, epochs=5, kl_schedule="linear:2000"),
 }
 DEFAULT_PRESET = "digits"
 
@@ -140,28 +255,51 @@ def check(params):
         "binarize": BINARIZATIONS,
         "model": MODELS,
         "network": NETWORKS,
+        "activation": ACTIVATIONS,
         "likelihood": LIKELIHOODS,
+        "prior": PRIORS,
         "learning_rate_schedule": SCHEDULES,
         "precision": PRECISIONS,
     }.items():
         require(name, getattr(params, name) in known, f"one of {', '.join(known)}")
-    for name, most in (("latent_dim", WIDTH_LIMIT), ("epochs", 2**31 - 1), ("batch_size", 2**31 - 1)):
+    for name, most in (("latent_dim", WIDTH_LIMIT), ("prior_components", 2**16), ("epochs", 2**31 - 1), ("batch_size", 2**31 - 1)):
         require(name, 1 <= getattr(params, name) <= most, f"a whole number from 1 to {most}")
     for name in ("kl_weight", "denoise_weight", "label_weight"):
         require(name, 0 <= getattr(params, name) < math.inf, "a number of at least 0")
     for name in ("sigma", "learning_rate", "memory_limit"):
         require(name, 0 < getattr(params, name) < math.inf, "a number above 0")
-    for name in ("channels", "hidden_units"):
+    for name in ("channels", "hidden_units", "decoder_units"):
         within = all(1 <= n <= WIDTH_LIMIT for n in getattr(params, name))
         require(name, within, f"whole numbers from 1 to {WIDTH_LIMIT}, or none for the network's own")
-    require("channels", params.network != "mlp" or not params.channels, "none for an mlp, which has no convolutions", "set hidden_units")
-    require("dataset", params.dataset.strip() not in ("", "folder:"), "digits, folder:PATH or a TensorFlow Datasets name")
+    dense = params.network in ("mlp", "linear")
+    require("channels", not dense or not params.channels, f"none for network {params.network}, which has no convolutions", "leave it out")
+    for name in ("hidden_units", "decoder_units"):
+        require(name, params.network != "linear" or not getattr(params, name), "none for network linear, which has no hidden layers")
+    varied = params.dataset.startswith("variance_")
+    valid = params.dataset.strip() not in ("", "folder:", "variance_") and not params.dataset.startswith("variance_folder:")
+    require("dataset", valid, "digits, folder:PATH, a TensorFlow Datasets name, or variance_ before digits or such a name")
+    require(
+        "pixel_range",
+        varied == (params.pixel_range == "real"),
+        f"{'real' if varied else 'unit or signed'} for dataset {params.dataset}",
+        "only the pixels of variance_NAME are without bounds",
+    )
     require("image_size", 0 <= params.image_size <= SIDE_LIMIT, f"a number of pixels up to {SIDE_LIMIT}, or 0 for the dataset's own")
     require("validation_fraction", 0 < params.validation_fraction < 1, "a share between 0 and 1")
     require("shift", 0 <= params.shift < 1, "a share of at least 0 and below 1")
     require("blur", 0 <= params.blur <= 100, "a number of pixels from 0 to 100")
     require("seed", 0 <= params.seed < 2**31, "a whole number from 0 to 2147483647")
     require("corruption", _is_corruption(params.corruption), "gaussian:SIGMA, masking:FRACTION or salt_and_pepper:FRACTION, above 0")
+    require(
+        "kl_schedule",
+        _is_kl_schedule(params.kl_schedule),
+        "constant, linear:STEPS or wait:NATS:STEP, with a number of steps of at least 1 and a STEP above 0",
+    )
+    for name, models in {"prior": VARIATIONAL, "kl_schedule": VARIATIONAL}.items():
+        default = getattr(Params, name)
+        other = params.model in models or getattr(params, name) == default
+        require(name, other, f"{default} for model {params.model}, which has no KL term", f"choose model {' or '.join(models)}")
+    require("gate", params.model == "dae" or not params.gate, "False: a gate multiplies a corrupted input", "choose model dae")
 
     if params.model == "classifier":
         return
@@ -170,9 +308,10 @@ def check(params):
     require(
         "likelihood",
         params.likelihood != "bernoulli" or params.pixel_range == "unit",
-        "gaussian or gaussian_fixed with pixel_range signed, whose pixels lie in [-1, 1]",
-        "set pixel_range to unit for bernoulli",
+        f"gaussian or gaussian_fixed with pixel_range {params.pixel_range}, whose pixels leave [0, 1]",
+        "bernoulli needs pixel_range unit",
     )
+    require("likelihood", not params.gate or params.likelihood == "gaussian_fixed", "gaussian_fixed with a gate, which makes a mean alone")
     require(
         "binarize",
         params.binarize == "none" or params.likelihood == "bernoulli",
@@ -186,8 +325,8 @@ def check(params):
             "True with a shared encoder, through which the gradient would run anyway",
             "add --no-share-encoder for two-stage training",
         )
-    if params.model == "dae":
-        require("label_weight", params.label_weight == 0, "0 for a dae, which is trained without labels", "choose vae or dvae")
+    if params.model not in VARIATIONAL:
+        require("label_weight", params.label_weight == 0, f"0 for a {params.model}, which is trained without labels", "choose vae or dvae")
 
 
 def _check_type(field, value):
@@ -214,6 +353,19 @@ def _is_corruption(spec):
     except ValueError:
         return False
     return kind in CORRUPTIONS and 0 < amount < math.inf and (kind == "gaussian" or amount <= 1)
+
+
+def _is_kl_schedule(spec):
+    kind, *amounts = spec.split(":")
+    try:
+        numbers = [int(amounts[0])] if kind == "linear" else [float(amount) for amount in amounts]
+    except (ValueError, IndexError):
+        return False
+    if kind == "constant":
+        return not amounts
+    if kind == "linear":
+        return len(amounts) == 1 and 1 <= numbers[0] < 2**31
+    return kind == "wait" and len(numbers) == 2 and all(map(math.isfinite, numbers)) and numbers[1] > 0
 
 
 def preset(name):

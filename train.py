@@ -96,13 +96,13 @@ def saved_parameters(run, preset, overrides):
 
 def train(run, params, preset, resume, command, interrupts):
     """Load the data, build the model, fit it and draw its pictures."""
-    from tfdvae import data, plots, training
-    from tfdvae.build import MODEL_PARAMETERS, build_model
+    from tfdvae import data, diagnostics, plots, training
+    from tfdvae.build import MODEL_PARAMETERS, MODELS, build_model
 
     training.make_deterministic(params.seed)
     dataset = data.load_dataset(params.dataset, **{name: getattr(params, name) for name in data.PARAMETERS})
-    if params.model == "classifier" and not dataset.num_classes:
-        raise InputError(f"dataset: received {params.dataset}, which has no classes; expected one folder per class for a classifier.")
+    if MODELS[params.model].needs_classes and not dataset.num_classes:
+        raise InputError(f"dataset: received {params.dataset}, which has no classes; expected one folder per class for a {params.model}.")
     if params.label_weight and not dataset.num_classes:
         raise InputError(f"label_weight: received {params.label_weight} with {params.dataset}, which has no classes; expected 0.")
     if params.batch_size > dataset.sizes[data.TRAIN]:
@@ -127,7 +127,7 @@ def train(run, params, preset, resume, command, interrupts):
         run.start(params=dataclasses.asdict(params), preset=preset, precision=precision, data=described, command=command)
 
     shape = "x".join(map(str, dataset.image_shape))
-    network = "cnn" if params.model == "classifier" else params.network
+    network = params.network if model.reconstructs else "cnn"
     print(
         f"{'Resuming' if resume else 'Training'} {params.model} ({network}, {model.count_params():,} parameters, {precision}) on "
         f"{params.dataset} ({shape}; {dataset.sizes[0]:,} training, {dataset.sizes[1]:,} validation, {dataset.sizes[2]:,} test images) "
@@ -140,23 +140,34 @@ def train(run, params, preset, resume, command, interrupts):
     if done >= params.epochs:
         print(f"{run} was finished already: all its {params.epochs} epochs are done.")
 
-    plots.run_curves(run.read_history(), run.file("curves.png"))
-    if params.model != "classifier":
+    history = run.read_history()
+    plots.run_curves(history, run.file("curves.png"))
+    if model.reconstructs:
         draw_pictures(training.load_model(run), dataset, params, run)
+    if model.generates:
+        plots.posterior(history, run.file("posterior.png"))
+        warning = diagnostics.collapse_warning(history[-1], params.latent_dim)
+        if warning:
+            print(warning)
     _, epoch, loss = run.read_best()
     print(f"Done: {run} (best epoch {epoch}, validation loss {loss:.3f}). Evaluate it on the test set with")
     print(f"  python evaluate.py --checkpoint {shlex.quote(str(run))}")
 
 
 def draw_pictures(model, dataset, params, run):
-    """Draw validation images beside their reconstructions, and samples from the prior where the model has one."""
-    from tfdvae import evaluation, plots
+    """Draw validation images beside their reconstructions, samples from the prior where the model has one, and its progress."""
+    from tfdvae import evaluation, plots, progress
 
     images, outputs = evaluation.reconstruction_grid(model, dataset.validation(evaluation.BATCH))
     plots.grids({"validation images": images, f"{params.model} outputs": outputs}, run.file("reconstructions.png"), params.pixel_range)
-    if params.model != "dae":
+    if model.generates:
         samples = model.sample(evaluation.GRID).numpy()
         plots.grids({f"{params.model} samples from the prior": samples}, run.file("samples.png"), params.pixel_range)
+        if params.latent_dim == 2 and params.prior == "normal":
+            manifold = evaluation.manifold(model)
+            plots.grids({"images over the latent plane": manifold}, run.file("manifold.png"), params.pixel_range, evaluation.MANIFOLD_SIDE)
+    progress.figure(run, "progress.png")
+    progress.animation(run, "progress.gif")
 
 
 def command_line(arguments):

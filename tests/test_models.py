@@ -48,7 +48,7 @@ def test_dvae_loss_of_a_two_pixel_image():
         denoise_weight=3.0,
     )
     model.build((None, 1, 2, 1))
-    model.posterior.set_weights([np.zeros((1, 2)), np.array([1.0, math.log(4.0)])])
+    model.head.set_weights([np.zeros((1, 2)), np.array([1.0, math.log(4.0)])])
     terms = model.loss_terms(tf.constant([[[[1.0], [0.0]]]]), seed=SEED)
     vae, dae, kl = 2 * math.log(4 / 3), 2 * math.log(10 / 9), 0.5 * (4 + 1 - 1 - math.log(4.0))
     expected = {"vae_reconstruction": vae, "reconstruction": dae, "kl": kl, "neg_elbo": dae + kl, "loss": 0.5 * kl + vae + 3 * dae}
@@ -63,7 +63,7 @@ def test_vae_loss_weighs_the_kl(images):
 
 def gradients(model, term, images):
     """Gradient of a term's mean with respect to the weights of the VAE within a DVAE."""
-    weights = [*model.encoder.trainable_variables, *model.posterior.trainable_variables, *model.decoder.trainable_variables]
+    weights = [*model.encoder.trainable_variables, *model.head.trainable_variables, *model.decoder.trainable_variables]
     with tf.GradientTape() as tape:
         value = tf.reduce_mean(model.loss_terms(images, training=True, seed=SEED)[term])
     return tape.gradient(value, [w.value for w in weights], unconnected_gradients="zero")

@@ -88,6 +88,6 @@ def test_batch_norm_keeps_statistics_for_each_pass_and_shares_the_scale():
 
 
 def test_bfloat16_networks_keep_float32_weights():
-    encoder = networks.encoder("conv", (8, 8, 1), dtype="mixed_bfloat16")
+    encoder = networks.encoder("conv", (8, 8, 1), style=networks.Style("mixed_bfloat16"))
     assert encoder(tf.zeros((2, 8, 8, 1)), training=True).dtype == tf.bfloat16
     assert {v.dtype for v in encoder.variables} == {"float32"}

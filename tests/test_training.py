@@ -49,7 +49,7 @@ def test_the_best_epoch_is_the_one_with_the_lowest_validation_loss(tmp_path):
     model.compile(optimizer="adam")
     callback.set_model(model)
     for epoch, loss in enumerate([3.0, 1.0, 2.0]):
-        model.posterior.bias.assign([float(epoch)] * 6)
+        model.head.bias.assign([float(epoch)] * 6)
         callback.on_epoch_end(epoch, {"loss": 0.0, "val_loss": loss})
     arrays, metadata = run.read_weights(runs.BEST)
     assert metadata == {"epoch": "2", "val_loss": "1.0"}
@@ -60,7 +60,7 @@ def test_the_best_epoch_is_the_one_with_the_lowest_validation_loss(tmp_path):
 
 def test_a_loss_that_is_not_finite_names_step_and_term(digits, tmp_path):
     model = build_model(image_shape=(8, 8, 1), model="vae", **SMALL)
-    model.posterior.bias.assign([200.0] * 6)  # exp(200) overflows float32
+    model.head.bias.assign([200.0] * 6)  # exp(200) overflows float32
     with pytest.raises(NonFiniteLoss, match=r"^kl.* became (inf|nan) at step 1 of epoch 1"):
         training.fit(model, digits, Run(tmp_path), epochs=1, **FIT)
 

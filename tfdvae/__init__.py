@@ -3,7 +3,7 @@
 TensorFlow is imported by the modules that need it, not here.
 """
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 
 def load(run_dir, weights="best"):

@@ -3,10 +3,19 @@
 import contextlib
 import inspect
 import random
+import types
 
-from . import corruptions, likelihoods, networks, priors
+from . import corruptions, likelihoods, models, networks, priors, schedules
 from .errors import check_choice
-from .models import DAE, DVAE, VAE, Classifier
+
+MODELS = {
+    "ae": models.Autoencoder,
+    "dae": models.DAE,
+    "vae": models.VAE,
+    "dvae": models.DVAE,
+    "im_dvae": models.ImDVAE,
+    "classifier": models.Classifier,
+}
 
 
 def build_model(
@@ -17,15 +26,22 @@ def build_model(
     network="conv",
     channels=(),
     hidden_units=(),
+    decoder_units=(),
+    activation="relu",
+    batch_norm=True,
     latent_dim=16,
     likelihood="bernoulli",
     sigma=0.1,
+    prior="normal",
+    prior_components=100,
     kl_weight=1.0,
+    kl_schedule="constant",
     denoise_weight=1.0,
     share_encoder=True,
     propagate=True,
     label_weight=0.0,
     corruption="gaussian:0.3",
+    gate=False,
     pixel_range="unit",
     shift=0.0,
     blur=0.0,
@@ -39,49 +55,67 @@ def build_model(
         num_classes: 0 where the data has no labels.
         precision: "float32" or "bfloat16", of the networks' computations; weights stay float32.
         The others: see `params.py`.
+
+    Raises:
+        InputError: the network cannot take images of this shape.
     """
-    check_choice("model", model, ("vae", "dae", "dvae", "classifier"))
-    check_choice("network", network, networks.NETWORKS)
-    check_choice("precision", precision, ("float32", "bfloat16"))
-    dtype = "mixed_bfloat16" if precision == "bfloat16" else "float32"
+    parts = Parts(types.SimpleNamespace(**locals()))
+    check_choice("model", model, tuple(MODELS))
     with initializers_seeded(seed):
-        if model == "classifier":
-            built = Classifier(networks.classifier(image_shape, num_classes, shift, blur, dtype), seed=seed, name=model)
-            built.build((None, *image_shape))
-            return built
-
-        density = build_likelihood(likelihood, sigma)
-        sizes = {"channels": tuple(channels), "units": tuple(hidden_units), "dtype": dtype}
-        output_channels = image_shape[-1] * density.outputs_per_channel
-
-        def new_encoder(name, passes=1):
-            return networks.encoder(network, image_shape, passes=passes, name=name, **sizes)
-
-        def new_decoder(name):
-            return networks.decoder(network, image_shape, output_channels, name=name, **sizes)
-
-        shared = model == "dvae" and share_encoder
-        parts = {"encoder": new_encoder("encoder", passes=2 if shared else 1), "decoder": new_decoder("decoder")}
-        parts |= {"likelihood": density, "latent_dim": latent_dim, "seed": seed, "name": model}
-        if model == "dae":
-            built = DAE(corruption=build_corruption(corruption, pixel_range, seed), **parts)
-        else:
-            parts |= {"prior": priors.StandardNormal(), "kl_weight": kl_weight, "label_weight": label_weight, "num_classes": num_classes}
-            if model == "vae":
-                built = VAE(**parts)
-            else:
-                built = DVAE(
-                    denoising_encoder=None if shared else new_encoder("denoising_encoder"),
-                    denoising_decoder=new_decoder("denoising_decoder"),
-                    denoise_weight=denoise_weight,
-                    propagate=propagate,
-                    **parts,
-                )
+        built = MODELS[model](**MODELS[model].arguments(parts), seed=seed, name=model)
         built.build((None, *image_shape))
     return built
 
 
 MODEL_PARAMETERS = tuple(inspect.signature(build_model).parameters)
+
+
+class Parts:
+    """What models are put together from. Every model's `arguments` asks for the parts that it needs; each is made when it is asked for.
+
+    Args:
+        chosen: namespace of the arguments of `build_model`.
+    """
+
+    def __init__(self, chosen):
+        check_choice("network", chosen.network, tuple(networks.NETWORKS))
+        check_choice("precision", chosen.precision, ("float32", "bfloat16"))
+        self.chosen = chosen
+        self.dtype = "mixed_bfloat16" if chosen.precision == "bfloat16" else "float32"
+
+    def encoder(self, name, passes=1):
+        chosen = self.chosen
+        style = networks.Style(self.dtype, passes, chosen.batch_norm, chosen.activation == "leaky_relu")
+        return networks.encoder(chosen.network, chosen.image_shape, tuple(chosen.channels), tuple(chosen.hidden_units), style, name)
+
+    def decoder(self, name):
+        chosen = self.chosen
+        outputs = chosen.image_shape[-1] * self.likelihood().outputs_per_channel
+        units = tuple(reversed(chosen.decoder_units)) or tuple(chosen.hidden_units)
+        style = networks.Style(self.dtype, batch_norm=chosen.batch_norm)
+        return networks.decoder(chosen.network, chosen.image_shape, outputs, tuple(chosen.channels), units, style, name)
+
+    def classifier(self):
+        chosen = self.chosen
+        return networks.classifier(chosen.image_shape, chosen.num_classes, chosen.shift, chosen.blur, networks.Style(self.dtype))
+
+    def likelihood(self):
+        return build_likelihood(self.chosen.likelihood, self.chosen.sigma)
+
+    def prior(self):
+        chosen = self.chosen
+        check_choice("prior", chosen.prior, ("normal", "mixture", "vampprior"))
+        if chosen.prior == "normal":
+            return priors.StandardNormal(name="prior")
+        if chosen.prior == "mixture":
+            return priors.Mixture(chosen.prior_components, name="prior")
+        return priors.VampPrior(chosen.prior_components, chosen.image_shape, name="prior")
+
+    def kl_schedule(self):
+        return build_kl_schedule(self.chosen.kl_schedule)
+
+    def corruption(self):
+        return build_corruption(self.chosen.corruption, self.chosen.pixel_range, self.chosen.seed)
 
 
 def build_likelihood(name, sigma=0.1):
@@ -90,6 +124,15 @@ def build_likelihood(name, sigma=0.1):
     if name == "bernoulli":
         return likelihoods.Bernoulli()
     return likelihoods.Gaussian() if name == "gaussian" else likelihoods.FixedGaussian(sigma)
+
+
+def build_kl_schedule(spec):
+    """Return the schedule of "linear:STEPS" or "wait:NATS:STEP", or None of "constant"."""
+    kind, *amounts = spec.split(":")
+    check_choice("kl_schedule", kind, ("constant", "linear", "wait"))
+    if kind == "constant":
+        return None
+    return schedules.Linear(int(amounts[0])) if kind == "linear" else schedules.Wait(*map(float, amounts))
 
 
 def build_corruption(spec, pixel_range="unit", seed=0):

@@ -3,6 +3,7 @@
     digits        the 1,797 8x8 handwritten digits that scikit-learn ships; no download
     folder:PATH   the user's own images: one folder per class, or all in one folder without classes
     anything else an image dataset of TensorFlow Datasets, by its name: mnist, cifar10, fashion_mnist, svhn_cropped, ...
+    variance_NAME digits or one of TensorFlow Datasets, each pixel multiplied by an N(0, 1) draw of its own (R1): what was grey is variance
 
 The validation set is the first part of the training set. Where a dataset has no test split, a fixed tenth of it, drawn with a seed of its
 own, is the test set. Images stay uint8 in memory, or are streamed where they would take more than a stated limit; either way a batch is
@@ -29,9 +30,10 @@ from .errors import InputError, check_choice
 from .files import reason
 
 SPLIT_SEED = 1797  # of the test set where a dataset brings none: the same for every run
-BINARIZE_SEED = 784  # of validation and test images under binarize="sample"
+FIXED_SEED = 784  # of what is drawn in images that are read in order: binarisation, and the pixels of variance_NAME
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 TRAIN, VALIDATION, TEST = 0, 1, 2
+VARIANCE = "variance_"  # before a dataset's name
 PARAMETERS = ("validation_fraction", "image_size", "pixel_range", "binarize", "memory_limit")  # of `load_dataset`, beside the name
 OFFICIAL_SIZES = {"mnist": (60_000, 10_000), "cifar10": (50_000, 10_000)}  # training, test
 
@@ -65,6 +67,7 @@ class Dataset:
     sizes: tuple[int, int, int]  # images in train, validation, test
     note: str  # what a reader of its numbers must know, or ""
     in_memory: bool
+    pixel_range: str
     parts: tuple
     convert: Callable
 
@@ -111,33 +114,40 @@ class Dataset:
 
     def in_order(self, part, batch_size):
         batches = self.parts[part].batches(batch_size).enumerate()
-        return batches.map(lambda i, batch: self.convert(batch, tf.stack([BINARIZE_SEED, i]))).prefetch(tf.data.AUTOTUNE)
+        return batches.map(lambda i, batch: self.convert(batch, tf.stack([FIXED_SEED, i]))).prefetch(tf.data.AUTOTUNE)
+
+    def pixel_variances(self, part, batch_size):
+        """Return a pipeline over the true variance of every pixel of the images of a variance_NAME, in order: (B, H, W, C)."""
+        return self.parts[part].batches(batch_size).map(lambda images, *_: tf.square(tf.cast(images, tf.float32) / 255.0))
 
 
 def load_dataset(name, *, validation_fraction=0.1, image_size=0, pixel_range="unit", binarize="none", memory_limit=2.0):
     """Return the named `Dataset`.
 
     Args:
-        name: "digits", "folder:PATH" or a name in TensorFlow Datasets.
+        name: "digits", "folder:PATH" or a name in TensorFlow Datasets; "variance_" before digits or such a name.
         validation_fraction: share of the training set, from its beginning, that is held out.
         image_size: height and width that images are resized to; 0 keeps the dataset's own.
-        pixel_range: "unit" scales pixels to [0, 1], "signed" to [-1, 1].
+        pixel_range: "unit" scales pixels to [0, 1], "signed" to [-1, 1]; "real" is that of "variance_" datasets, and theirs alone.
         binarize: "none"; "threshold" at one half; "sample" draws each pixel as 1 with probability its grey value, anew each epoch.
         memory_limit: GiB of uint8 images that may be held in memory; larger datasets are streamed.
 
     Raises:
         InputError: the dataset is unknown, cannot be had, or holds no images.
     """
-    check_choice("pixel_range", pixel_range, ("unit", "signed"))
+    check_choice("pixel_range", pixel_range, ("unit", "signed", "real"))
     check_choice("binarize", binarize, ("none", "threshold", "sample"))
+    if (pixel_range == "real") != name.startswith(VARIANCE):
+        raise ValueError(f"Expected pixel_range real with a {VARIANCE} dataset, and with no other. Received {pixel_range} with {name}.")
     limit = memory_limit * 2**30
     test = None
-    if name == "digits":
+    stored = name.removeprefix(VARIANCE)
+    if stored == "digits":
         train = _digits(image_size)
-    elif name.startswith("folder:"):
-        train = _folder(name, image_size, limit)
+    elif stored.startswith("folder:"):
+        train = _folder(stored, image_size, limit)
     else:
-        train, test = _tfds(name, image_size, limit)
+        train, test = _tfds(stored, image_size, limit)
 
     part = np.full(train.n, TRAIN, np.uint8)
     note = ""
@@ -145,9 +155,9 @@ def load_dataset(name, *, validation_fraction=0.1, image_size=0, pixel_range="un
         held = np.random.default_rng(SPLIT_SEED).permutation(train.n)[: max(1, round(0.1 * train.n))]
         part[held] = TEST
         note = f"{name} has no test split: a fixed tenth ({len(held)} images) is the test set"
-    elif (train.n, test.n) != OFFICIAL_SIZES.get(name, (train.n, test.n)):
-        official = " and ".join(f"{n:,}" for n in OFFICIAL_SIZES[name])
-        note = f"this copy of {name} has {train.n:,} training and {test.n:,} test images, the official one {official}"
+    elif (train.n, test.n) != OFFICIAL_SIZES.get(stored, (train.n, test.n)):
+        official = " and ".join(f"{n:,}" for n in OFFICIAL_SIZES[stored])
+        note = f"this copy of {stored} has {train.n:,} training and {test.n:,} test images, the official one {official}"
     remaining = np.flatnonzero(part == TRAIN)
     part[remaining[: math.floor(len(remaining) * validation_fraction)]] = VALIDATION
 
@@ -169,9 +179,11 @@ def load_dataset(name, *, validation_fraction=0.1, image_size=0, pixel_range="un
             images = tf.cast(tf.random.stateless_uniform(tf.shape(images), seed) < images, tf.float32)
         if pixel_range == "signed":
             images = 2.0 * images - 1.0
+        elif pixel_range == "real":
+            images *= tf.random.stateless_normal(tf.shape(images), seed)
         return (images, *labels) if labels else images
 
-    return Dataset(name, train.image_shape, train.class_names, sizes, note, train.images is not None, tuple(parts), convert)
+    return Dataset(name, train.image_shape, train.class_names, sizes, note, train.images is not None, pixel_range, tuple(parts), convert)
 
 
 class Part:

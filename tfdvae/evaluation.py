@@ -3,12 +3,14 @@
 import math
 
 import numpy as np
+import scipy.stats
 import tensorflow as tf
 
 from .models.base import TEST_SEED
 
 BATCH = 500  # images; part of the definition of the numbers, since the latent noise is drawn per batch
 GRID = 64  # the first test images, shown in every grid
+MANIFOLD_SIDE = 16  # images in a row of the picture of a latent plane
 
 
 def evaluate_model(model, batches, classifier=None):
@@ -29,7 +31,7 @@ def evaluate_model(model, batches, classifier=None):
 
     @tf.function(reduce_retracing=True)
     def terms_of(images, labels, seed):
-        terms = model.loss_terms(images, labels, seed=seed)
+        terms = model.evaluation_terms(images, labels, seed=seed)
         if classifier is not None:
             terms["class_of_original"] = classifier.classify(images)
             terms["class_of_output"] = classifier.classify(model.reconstruct(images, seed=seed))
@@ -73,3 +75,13 @@ def reconstruction_grid(model, batches):
             break
     images = np.concatenate(images)[:GRID]
     return images, model.reconstruct(tf.constant(images), seed=[TEST_SEED, 0]).numpy()
+
+
+def manifold(model):
+    """Return the mean images over a 2-d latent, (MANIFOLD_SIDE^2, H, W, C): each coordinate runs through equal quantiles of N(0, 1).
+
+    Rows go down the second coordinate and columns up the first (Kingma & Welling 2014, figure 4).
+    """
+    quantiles = scipy.stats.norm.ppf((np.arange(MANIFOLD_SIDE) + 0.5) / MANIFOLD_SIDE).astype(np.float32)
+    first, second = np.meshgrid(quantiles, quantiles[::-1])
+    return model.decode(tf.constant(np.stack([first.ravel(), second.ravel()], axis=-1))).numpy()

@@ -56,6 +56,10 @@ class Likelihood:
         """Return E[x | outputs]: (B, H, W, C)."""
         raise NotImplementedError
 
+    def variance(self, outputs):
+        """Return Var[x | outputs] of each pixel: (B, H, W, C)."""
+        raise NotImplementedError
+
     def sample(self, outputs, seed):
         """Draw x ~ p(x | outputs), each pixel on its own: (B, H, W, C). `seed` is a pair of integers."""
         raise NotImplementedError
@@ -78,6 +82,10 @@ class Bernoulli(Likelihood):
     def mean(self, outputs):
         return tf.sigmoid(tf.cast(outputs, tf.float32))
 
+    def variance(self, outputs):
+        mean = self.mean(outputs)
+        return mean * (1.0 - mean)
+
     def sample(self, outputs, seed):
         mean = self.mean(outputs)
         return tf.cast(tf.random.stateless_uniform(tf.shape(mean), seed) < mean, tf.float32)
@@ -95,6 +103,9 @@ class FixedGaussian(Likelihood):
 
     def mean(self, outputs):
         return tf.cast(outputs, tf.float32)
+
+    def variance(self, outputs):
+        return tf.fill(tf.shape(outputs), self.sigma**2)
 
     def sample(self, outputs, seed):
         mean = self.mean(outputs)
@@ -126,6 +137,9 @@ class Gaussian(Likelihood):
 
     def mean(self, outputs):
         return self.mean_and_log_variance(outputs)[0]
+
+    def variance(self, outputs):
+        return tf.exp(self.mean_and_log_variance(outputs)[1])
 
     def sample(self, outputs, seed):
         mean, log_variance = self.mean_and_log_variance(outputs)

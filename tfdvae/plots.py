@@ -13,12 +13,15 @@ import numpy as np
 from . import files
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+RANGES = {"unit": (0.0, 1.0, "gray"), "signed": (-1.0, 1.0, "gray"), "real": (-3.0, 3.0, "RdBu_r")}  # how pixels are shown
 TITLES = {
     "loss": "loss",
     "neg_elbo": "−ELBO",
     "reconstruction": "reconstruction",
     "vae_reconstruction": "reconstruction of the VAE within",
     "kl": "KL divergence",
+    "mse": "squared error",
+    "kl_weight": "weight of the KL",
     "label": "class cross-entropy",
     "error": "classification error",
 }
@@ -58,31 +61,81 @@ def compared_curves(histories, term, path, title=""):
     _save(figure, path)
 
 
-def grids(columns, path, pixel_range="unit", side=8):
+def grids(columns, path, pixel_range="unit", side=8, limits=None):
     """Draw sets of images as square grids beside each other.
 
     Args:
         columns: title -> (n, H, W, C); what belongs together stands in the same place of each grid.
         path: of the PNG.
-        pixel_range: "unit" for pixels in [0, 1], "signed" for [-1, 1].
+        pixel_range: "unit" for pixels in [0, 1], "signed" for [-1, 1], "real" for pixels about 0, in diverging colours.
         side: images in a row.
+        limits: lowest and highest value of grey scales, one pair a column, None for that of the pixel range; none given: for all.
     """
-    low = -1.0 if pixel_range == "signed" else 0.0
     figure, axes = plt.subplots(1, len(columns), figsize=(3.6 * len(columns), 3.8), squeeze=False, layout="constrained")
-    for axis, (title, images) in zip(axes.flat, columns.items()):
-        mosaic = _mosaic(np.clip((np.asarray(images, np.float32) - low) / (1.0 - low), 0.0, 1.0), side)
-        axis.imshow(mosaic, cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest")
+    for axis, (title, images), limit in zip(axes.flat, columns.items(), limits or [None] * len(columns)):
+        low, high, colours = (*limit, "gray") if limit else RANGES[pixel_range]
+        shown = axis.imshow(mosaic(images[: side * side], low, high, side), cmap=colours, vmin=0.0, vmax=1.0, interpolation="nearest")
         axis.set_title(title)
+        axis.set_axis_off()
+        if limit or pixel_range == "real":
+            bar = figure.colorbar(shown, ax=axis, shrink=0.8, ticks=[0.0, 0.5, 1.0])
+            bar.set_ticklabels([f"{low:g}", f"{(low + high) / 2:g}", f"{high:g}"])
+    _save(figure, path)
+
+
+def rows(named, path, pixel_range="unit"):
+    """Draw sets of images as rows under each other: label -> (n, H, W, C)."""
+    low, high, colours = RANGES[pixel_range]
+    n, height, width, _ = next(iter(named.values())).shape
+    tall = 9.0 / (n * width) * height  # inches of a row
+    figure, axes = plt.subplots(len(named), 1, figsize=(10.0, (tall + 0.08) * len(named)), squeeze=False, layout="constrained")
+    for axis, (label, images) in zip(axes.flat, named.items()):
+        axis.imshow(mosaic(images, low, high, n), cmap=colours, vmin=0.0, vmax=1.0, interpolation="nearest")
+        axis.set_ylabel(label, rotation=0, ha="right", va="center")
+        axis.set_xticks([])
+        axis.set_yticks([])
+        axis.spines[:].set_visible(False)
+    _save(figure, path)
+
+
+def frames(pictures, path):
+    """Draw pictures that are tiled already beside each other: title -> (H, W, 3) of 0 to 255."""
+    height, width, _ = next(iter(pictures.values())).shape
+    figure, axes = plt.subplots(
+        1, len(pictures), figsize=(2.4 * len(pictures), 2.4 * height / width + 0.4), squeeze=False, layout="constrained"
+    )
+    for axis, (title, picture) in zip(axes.flat, pictures.items()):
+        axis.imshow(picture, interpolation="nearest")
+        axis.set_title(title, fontsize=10)
         axis.set_axis_off()
     _save(figure, path)
 
 
-def _mosaic(images, side):
-    """Tile up to side * side images, a white line between them: (H', W') grey or (H', W', 3)."""
+def posterior(history, path):
+    """Draw what the posterior does over the epochs of a run: active units, KL of each dimension, extremes of mean and deviation."""
+    figure, axes = plt.subplots(1, 4, figsize=(15.0, 3.2), layout="constrained")
+    dimensions = [key for key in history[0] if key.startswith("kl_") and key[3:].isdigit()]
+    axes[0].plot(*_series(history, "active_units"), color=COLOURS[0])
+    axes[0].set_ylim(bottom=0)
+    _axis(axes[0], "active units\n(variance of the mean above 0.01)")
+    for key in dimensions:
+        axes[1].plot(*_series(history, key), color=COLOURS[0], linewidth=0.6, alpha=0.6)
+    _axis(axes[1], "KL of each dimension\n(nats per image)")
+    for axis, name, label in ((axes[2], "mean", "posterior mean"), (axes[3], "std", "posterior standard deviation")):
+        for i, end in enumerate(("min", "max")):
+            axis.plot(*_series(history, f"posterior_{name}_{end}"), color=COLOURS[i], label={"min": "smallest", "max": "largest"}[end])
+        axis.legend(frameon=False)
+        _axis(axis, label)
+    _save(figure, path)
+
+
+def mosaic(images, low=0.0, high=1.0, side=8):
+    """Tile images, `side` in a row and a light line between them, with low shown as 0 and high as 1: (H', W') grey or (H', W', 3)."""
+    images = np.clip((np.asarray(images, np.float32) - low) / (high - low), 0.0, 1.0)
     n, height, width, channels = images.shape
-    rows = min(side, -(-n // side))
+    rows = -(-n // side)
     tiles = np.ones((rows * side, height + 1, width + 1, channels), np.float32)
-    tiles[: min(n, rows * side), :-1, :-1] = images[: rows * side]
+    tiles[:n, :-1, :-1] = images
     tiled = tiles.reshape(rows, side, height + 1, width + 1, channels).transpose(0, 2, 1, 3, 4)
     tiled = tiled.reshape(rows * (height + 1), side * (width + 1), channels)[:-1, :-1]
     return tiled[..., 0] if channels == 1 else tiled
@@ -93,9 +146,13 @@ def _series(history, key):
 
 
 def _label(axis, term, prefix=""):
-    unit = "fraction" if term == "error" else "nats per image"
+    unit = {"error": "fraction", "mse": "per pixel", "kl_weight": "beta"}.get(term, "nats per image")
+    _axis(axis, f"{prefix}{TITLES.get(term, term)}\n({unit})")
+
+
+def _axis(axis, label):
     axis.set_xlabel("epoch")
-    axis.set_ylabel(f"{prefix}{TITLES.get(term, term)}\n({unit})")
+    axis.set_ylabel(label)
     axis.xaxis.get_major_locator().set_params(integer=True)
     axis.spines[["top", "right"]].set_visible(False)
 

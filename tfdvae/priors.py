@@ -1,7 +1,12 @@
-"""p(z), and the KL divergence of a diagonal Gaussian posterior from it, in nats per image."""
+"""p(z), and the KL divergence of a diagonal Gaussian posterior from it, in nats per image. All arithmetic is float32.
+
+A prior is a layer, since some have weights. `encode` below is what the model gives it: images -> posterior mean and log-variance.
+"""
 
 import keras
 import tensorflow as tf
+
+from .likelihoods import LOG_2PI
 
 
 def kl_from_standard_normal(mean, log_variance):
@@ -18,21 +23,115 @@ def kl_from_standard_normal(mean, log_variance):
     return 0.5 * tf.reduce_sum(tf.exp(log_variance) + tf.square(mean) - 1.0 - log_variance, axis=-1)
 
 
+def normal_log_density(latents, mean, log_variance):
+    """Return log N(z; mean, exp(log_variance)), summed over the last axis; shapes broadcast."""
+    return -0.5 * tf.reduce_sum(LOG_2PI + log_variance + tf.square(latents - mean) * tf.exp(-log_variance), axis=-1)
+
+
+def mixture_log_density(latents, log_weights, means, log_variances):
+    """Return log sum_k w_k N(z; m_k, exp(v_k)) of each latent.
+
+    Args:
+        latents: (B, latent_dim).
+        log_weights: (K,), of weights that sum to one.
+        means, log_variances: (K, latent_dim).
+
+    Returns:
+        (B,), nats.
+    """
+    return tf.reduce_logsumexp(log_weights + normal_log_density(latents[:, tf.newaxis], means, log_variances), axis=-1)
+
+
 @keras.saving.register_keras_serializable("tfdvae")
-class StandardNormal:
+class StandardNormal(keras.layers.Layer):
     """N(0, I)."""
 
-    def kl(self, mean, log_variance):
-        """Return KL(posterior || prior): (B,), nats per image."""
+    passes = 0  # through the encoder, beside the model's own
+
+    def kl(self, mean, log_variance, latents=None, encode=None):
+        """Return KL(posterior || prior) of each image: (B,), nats.
+
+        Args:
+            mean, log_variance: (B, latent_dim), the posterior.
+            latents: (B, latent_dim), a draw from it, for a prior that estimates; this one has the closed form.
+            encode: see above.
+        """
         return kl_from_standard_normal(mean, log_variance)
 
-    def sample(self, n, latent_dim, seed):
+    def sample(self, n, latent_dim, seed, encode=None):
         """Draw n latents: (n, latent_dim). `seed` is a pair of integers."""
         return tf.random.stateless_normal((n, latent_dim), seed)
 
-    def get_config(self):
-        return {}
 
-    @classmethod
-    def from_config(cls, config):
-        return cls(**config)
+@keras.saving.register_keras_serializable("tfdvae")
+class Mixture(keras.layers.Layer):
+    """A mixture of Gaussians with learned weights, means and variances, as R0's conclusion proposes (after Dilokthanakul et al. 2016).
+
+    The KL has no closed form; log q(z|x) - log p(z) at the one draw of z estimates it without bias.
+
+    Args:
+        components: how many.
+    """
+
+    passes = 0
+
+    def __init__(self, components, **kwargs):
+        super().__init__(**{"dtype": "float32", **kwargs})
+        self.components = components
+
+    def build(self, input_shape):
+        def weight(name, shape, initializer):
+            return self.add_weight(name=name, shape=shape, initializer=initializer)
+
+        self.logits = weight("logits", (self.components,), "zeros")
+        self.means = weight("means", (self.components, input_shape[-1]), keras.initializers.RandomNormal(stddev=0.5))
+        self.log_variances = weight("log_variances", (self.components, input_shape[-1]), "zeros")
+        self.built = True
+
+    def parameters(self, encode=None):
+        """Return log-weights (K,), means and log-variances (K, latent_dim) of the components."""
+        return tf.nn.log_softmax(self.logits), tf.convert_to_tensor(self.means), tf.convert_to_tensor(self.log_variances)
+
+    def kl(self, mean, log_variance, latents, encode=None):
+        """Estimate KL(posterior || prior) of each image from its draw: (B,), nats. See `StandardNormal.kl`."""
+        return normal_log_density(latents, mean, log_variance) - mixture_log_density(latents, *self.parameters(encode))
+
+    def sample(self, n, latent_dim, seed, encode=None):
+        """Draw n latents: (n, latent_dim). `seed` is a pair of integers."""
+        log_weights, means, log_variances = self.parameters(encode)
+        of_component, of_latent = (tf.random.experimental.stateless_fold_in(seed, i) for i in range(2))
+        chosen = tf.random.stateless_categorical(log_weights[tf.newaxis], n, of_component)[0]
+        noise = tf.random.stateless_normal((n, latent_dim), of_latent)
+        return tf.gather(means, chosen) + tf.exp(0.5 * tf.gather(log_variances, chosen)) * noise
+
+    def get_config(self):
+        return {**super().get_config(), "components": self.components}
+
+
+@keras.saving.register_keras_serializable("tfdvae")
+class VampPrior(Mixture):
+    """The equal mixture of the posteriors of learned pseudo-inputs (Tomczak & Welling 2018, equation 9).
+
+    Args:
+        components: number of pseudo-inputs.
+        image_shape: (H, W, C).
+    """
+
+    passes = 1
+
+    def __init__(self, components, image_shape, **kwargs):
+        super().__init__(components, **kwargs)
+        self.image_shape = tuple(image_shape)
+
+    def build(self, input_shape):
+        # grey noise about mid-grey: pseudo-inputs are free to leave the range of pixels
+        start = keras.initializers.RandomNormal(mean=0.5, stddev=0.5)
+        self.pseudo_inputs = self.add_weight(name="pseudo_inputs", shape=(self.components, *self.image_shape), initializer=start)
+        self.built = True
+
+    def parameters(self, encode=None):
+        equal = tf.fill((self.components,), -tf.math.log(float(self.components)))
+        return equal, *encode(tf.convert_to_tensor(self.pseudo_inputs))
+
+    def get_config(self):
+        return {**super().get_config(), "image_shape": self.image_shape}

@@ -8,7 +8,8 @@ history.csv           one row an epoch: every term, in training and validation; 
 metrics.json          what evaluation found on the test set
 per_image.npz         the same, image by image
 tensorboard/          logs for TensorBoard
-curves.png, reconstructions.png, samples.png, test_grid.png
+frames/               one small picture an epoch: what the model made of the same images and the same draws from the prior
+curves.png and other pictures
 
 What is read back carries a digest of itself. A digest finds accidents; a folder made with intent can carry a right one, so whatever is
 read is also bounded in size, checked in shape, and never a link to a file elsewhere.
@@ -37,8 +38,11 @@ from . import __version__, files
 from .errors import InputError
 
 RECORD, HISTORY, BEST, LAST, PREVIOUS = "run.json", "history.csv", "best.safetensors", "last.safetensors", "previous.safetensors"
-METRICS, PER_IMAGE, TENSORBOARD = "metrics.json", "per_image.npz", "tensorboard"
-PICTURES = ("curves.png", "reconstructions.png", "samples.png", "test_grid.png")
+METRICS, PER_IMAGE, TENSORBOARD, FRAMES = "metrics.json", "per_image.npz", "tensorboard", "frames"
+PICTURES = (
+    *("curves.png", "posterior.png", "reconstructions.png", "samples.png", "manifold.png", "progress.png", "progress.gif"),
+    *("test_grid.png", "test_codes.png", "test_corrupted.png", "test_variance.png", "test_gate.png"),
+)
 FILES = (RECORD, HISTORY, BEST, LAST, PREVIOUS, METRICS, PER_IMAGE, *PICTURES)
 LOCK, OWNER = ".lock", ".owner"
 JSON_LIMIT = 2**22  # bytes; a record has a few thousand
@@ -63,7 +67,7 @@ class Run:
     @property
     def exists(self):
         """Whether anything of a run lies in the folder."""
-        return any(os.path.lexists(self.file(name)) for name in (*FILES, TENSORBOARD))
+        return any(os.path.lexists(self.file(name)) for name in (*FILES, TENSORBOARD, FRAMES))
 
     def refuse_to_overwrite(self):
         """Raise InputError where the folder holds a run."""
@@ -90,9 +94,10 @@ class Run:
         for name in FILES:
             if name != RECORD:
                 self.file(name).unlink(missing_ok=True)
-        if self.file(TENSORBOARD).is_symlink():
-            self.file(TENSORBOARD).unlink()
-        shutil.rmtree(self.file(TENSORBOARD), ignore_errors=True)
+        for name in (TENSORBOARD, FRAMES):
+            if self.file(name).is_symlink():
+                self.file(name).unlink()
+            shutil.rmtree(self.file(name), ignore_errors=True)
         files.remove_temporaries(self.path)
 
     @contextlib.contextmanager
@@ -296,6 +301,21 @@ class Run:
         writer.writeheader()
         writer.writerows(rows)
         files.write(self.file(HISTORY), text.getvalue())
+
+    # ---- pictures
+
+    def write_frame(self, epoch, content):
+        """Write the PNG of an epoch."""
+        self.file(FRAMES).mkdir(exist_ok=True)
+        files.write(self.file(FRAMES) / f"{epoch:05}.png", content)
+
+    def frames(self):
+        """Return epoch -> path of the PNG of every epoch that has one."""
+        return {int(path.stem): path for path in sorted(self.file(FRAMES).glob("*.png")) if path.stem.isdecimal()}
+
+    def write_picture(self, name, content):
+        """Write one of `PICTURES` that is bytes already."""
+        files.write(self.file(name), content)
 
     # ---- what evaluation found
 

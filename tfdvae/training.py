@@ -8,12 +8,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from . import diagnostics, progress
 from .build import MODEL_PARAMETERS, build_model
 from .errors import InputError, NonFiniteLoss, check_choice
 from .files import reason
 from .interrupts import Interrupts
 from .runs import BEST, LAST, PREVIOUS, RECORD, TENSORBOARD, Run
 
+PATIENCE = 10  # epochs that "plateau" waits for a lower loss, as R2
 LAYERS_LIMIT = 64  # of a saved model; more is no image network, but would take long to build
 
 
@@ -35,14 +37,29 @@ def resolve_precision(precision):
 
 def learning_rates(schedule, start, epochs, steps_per_epoch):
     """Return the learning rate, a number or a Keras schedule over steps."""
-    check_choice("learning_rate_schedule", schedule, ("constant", "cosine", "staircase"))
-    if schedule == "constant":
+    check_choice("learning_rate_schedule", schedule, ("constant", "cosine", "staircase", "plateau"))
+    if schedule in ("constant", "plateau"):
         return start
     if schedule == "cosine":
         return keras.optimizers.schedules.CosineDecay(start, epochs * steps_per_epoch)
     stairs = [max(start * 0.1**i, min(start, 1e-5)) for i in range(5)]
     edges = [round(epochs * i / 5) * steps_per_epoch for i in range(1, 5)]
     return keras.optimizers.schedules.PiecewiseConstantDecay(edges, stairs)
+
+
+def plateau_rate(losses, start):
+    """Return the learning rate after epochs with these training losses: a tenth for every 10 in a row that have not lowered it.
+
+    PyTorch's ReduceLROnPlateau, which R2 uses: a loss is lower if it is by more than a ten-thousandth, and the count begins again after
+    each reduction.
+    """
+    rate, lowest, waited = start, math.inf, 0
+    for loss in losses:
+        lower = loss < lowest - 1e-4 * abs(lowest) if lowest < math.inf else True
+        lowest, waited = (loss, 0) if lower else (lowest, waited + 1)
+        if waited > PATIENCE:
+            rate, waited = rate / 10, 0
+    return rate
 
 
 def make_deterministic(seed):
@@ -98,7 +115,7 @@ def fit(model, dataset, run, *, epochs, batch_size, learning_rate, learning_rate
             verbose=1 if sys.stdout.isatty() else 2,
             callbacks=[
                 StopAtNonFinite(),
-                SaveEveryEpoch(run, history),
+                SaveEveryEpoch(run, history, dataset, learning_rate if learning_rate_schedule == "plateau" else None),
                 keras.callbacks.TensorBoard(run.file(TENSORBOARD), write_graph=False),
                 StopWhenAsked(interrupts),
             ],
@@ -177,16 +194,30 @@ class StopAtNonFinite(keras.callbacks.Callback):
 class SaveEveryEpoch(keras.callbacks.Callback):
     """After every epoch write the state to go on from, the weights if the validation loss is the lowest so far, and the history.
 
-    The state comes first: what follows it can be made from it, should the process die in between (see `restore`).
+    A picture of how far the model has come is first: it is the one thing that could not be made later. Then comes the state, from which
+    what follows can be made, should the process die in between (see `restore`).
+
+    Args:
+        run: `Run`.
+        history: rows of the epochs before, to be continued.
+        dataset: whose validation images show how far the model has come.
+        plateau_start: learning rate that falls where the training loss does not; None leaves it to the optimizer.
     """
 
-    def __init__(self, run, history):
+    def __init__(self, run, history, dataset, plateau_start=None):
         super().__init__()
-        self.run, self.history = run, history
+        self.run, self.history, self.dataset, self.plateau_start = run, history, dataset, plateau_start
+        self.shown = progress.shown_images(dataset)
 
     def on_epoch_end(self, epoch, logs=None):
         lowest = min((row["val_loss"] for row in self.history), default=math.inf)
         row = {"epoch": epoch + 1, **{k: float(v) for k, v in logs.items()}}
+        row["learning_rate"] = float(self.model.optimizer.learning_rate)
+        if self.plateau_start:
+            losses = [past["loss"] for past in (*self.history, row)]
+            self.model.optimizer.learning_rate = plateau_rate(losses, self.plateau_start)
+        if self.model.generates:
+            row |= diagnostics.posterior_statistics(*diagnostics.posteriors(self.model, self.dataset.validation(500)))
         values = arrays(state(self.model))
         broken = [name for name, array in values.items() if not np.all(np.isfinite(array))]
         if broken:
@@ -195,6 +226,8 @@ class SaveEveryEpoch(keras.callbacks.Callback):
                 "A smaller learning_rate or precision float32 may help."
             )
         self.history.append(row)
+        if self.model.reconstructs:
+            progress.write_frame(self.run, epoch + 1, self.model, self.shown, self.dataset.pixel_range)
         self.run.write_state(values, self.history)
         if row["val_loss"] < lowest:
             save_best(self.run, values, row)

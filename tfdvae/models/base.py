@@ -16,6 +16,9 @@ class Model(keras.Model):
         seed: seed of the randomness of training. Validation draws from a fixed seed of its own.
     """
 
+    reconstructs = False  # whether images go in and come out: `reconstruct`, `output`, `codes`, `likelihood`
+    generates = False  # whether there is a prior: `sample`, `output_of_prior`, and a posterior's mean and log-variance from `encode`
+    needs_classes = False
     term_names = ("loss",)
     config_names = ()  # constructor arguments kept as attributes of the same name, for `get_config`
 
@@ -25,6 +28,11 @@ class Model(keras.Model):
         self.noise = keras.random.SeedGenerator(seed, name="noise")
         self.means = [keras.metrics.Mean(name=name) for name in self.term_names]
         self.test_batches = tf.Variable(0, trainable=False)  # not a weight: no Keras variable
+
+    @classmethod
+    def arguments(cls, parts):
+        """Return the constructor's arguments, made from `tfdvae.build.Parts`."""
+        raise NotImplementedError
 
     def loss_terms(self, images, labels=None, training=False, seed=None):
         """Return the objective's terms, one value per image.
@@ -40,6 +48,13 @@ class Model(keras.Model):
         """
         raise NotImplementedError
 
+    def evaluation_terms(self, images, labels=None, seed=None):
+        """Return the terms that evaluation reports, as `loss_terms` does; a model may report more than what it minimises."""
+        return self.loss_terms(images, labels, seed=seed)
+
+    def after_step(self, terms):
+        """Change what a schedule changes, after a training step with these terms."""
+
     def draw_seed(self, seed, index):
         """Return the index-th seed below `seed`, or below the next of training's generator where `seed` is None."""
         base = tf.cast(self.noise.next(), tf.int32) if seed is None else seed
@@ -52,6 +67,7 @@ class Model(keras.Model):
             loss = tf.reduce_mean(terms["loss"])
         weights = self.trainable_variables
         self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights))
+        self.after_step(terms)
         return self.track(terms)
 
     def test_step(self, data):

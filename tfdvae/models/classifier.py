@@ -14,12 +14,17 @@ class Classifier(Model):
         network: layer, images -> (B, classes) logits.
     """
 
+    needs_classes = True
     term_names = ("loss", "error")
     config_names = ("network",)
 
     def __init__(self, network, **kwargs):
         super().__init__(**kwargs)
         self.network = network
+
+    @classmethod
+    def arguments(cls, parts):
+        return {"network": parts.classifier()}
 
     def build(self, input_shape):
         self.network.build(input_shape)

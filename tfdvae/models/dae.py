@@ -1,65 +1,54 @@
 """The denoising autoencoder (Vincent et al. 2008)."""
 
 import keras
-from keras import layers
+import tensorflow as tf
 
-from .base import Model
+from .autoencoder import Autoencoder
 
 
 @keras.saving.register_keras_serializable("tfdvae")
-class DAE(Model):
+class DAE(Autoencoder):
     """Minimises -log p(x | code of corrupted x): corrupted image in, clean image out.
 
     Args:
-        encoder: layer, images -> hidden vector; the code is read off it linearly.
-        decoder: layer, code -> the likelihood's parameters.
         corruption: of `tfdvae.corruptions`.
-        likelihood: of `tfdvae.likelihoods`.
-        latent_dim: size of the code.
+        gate: whether the output is the corrupted image times the sigmoid of what the decoder emits. For x ~ N(0, s^2) and noise
+            N(0, n^2) the best denoiser is of that form: E[x | corrupted x] = corrupted x * s^2 / (s^2 + n^2).
+        kwargs: see `Autoencoder`.
     """
 
-    term_names = ("loss", "reconstruction")
-    config_names = ("encoder", "decoder", "corruption", "likelihood", "latent_dim")
+    config_names = (*Autoencoder.config_names, "corruption", "gate")
 
-    def __init__(self, encoder, decoder, corruption, likelihood, latent_dim, **kwargs):
+    def __init__(self, *, corruption, gate=False, **kwargs):
         super().__init__(**kwargs)
-        self.encoder, self.decoder = encoder, decoder
-        self.corruption, self.likelihood = corruption, likelihood
-        self.latent_dim = latent_dim
-        self.code = layers.Dense(latent_dim, dtype="float32", name="code")
+        self.corruption, self.gate = corruption, gate
 
-    def build(self, input_shape):
-        self.encoder.build(input_shape)
-        self.code.build(self.encoder.compute_output_shape(input_shape))
-        self.decoder.build((None, self.latent_dim))
-        self.built = True
-
-    def encode(self, images):
-        """Return the code of images taken as they are: (B, latent_dim)."""
-        return self.code(self.encoder(images))
+    @classmethod
+    def arguments(cls, parts):
+        return super().arguments(parts) | {"corruption": parts.corruption(), "gate": parts.chosen.gate}
 
     def decode(self, codes):
-        """Return the mean image of each code: (B, H, W, C)."""
-        return self.likelihood.mean(self.decoder(codes))
+        if self.gate:
+            raise ValueError("Expected images to reconstruct. Received codes, which a gate alone cannot turn into images.")
+        return super().decode(codes)
 
-    def reconstruct(self, images, seed=None):
-        """Return the mean output of each image: (B, H, W, C).
+    def gates(self, corrupted, training=False):
+        """Return what the decoder emits for images as they are, squashed to (0, 1): the gate, (B, H, W, C)."""
+        emitted = self.decoder(self.head(self.encoder(corrupted, training=training)), training=training)
+        return tf.sigmoid(tf.cast(emitted, tf.float32))
 
-        Args:
-            images: (B, H, W, C), scaled as in training.
-            seed: pair of integers to corrupt the images with; None takes them as they are.
-        """
-        return self.decode(self.encode(images if seed is None else self.corruption(images, seed=self.draw_seed(seed, 0))))
+    def denoise(self, corrupted, training=False):
+        """Return the likelihood's parameters for the clean image, given a corrupted one."""
+        if self.gate:
+            return corrupted * self.gates(corrupted, training)
+        return self.decoder(self.head(self.encoder(corrupted, training=training)), training=training)
 
-    def sample(self, n, seed=0):
-        """Raise: a denoising autoencoder has no prior to draw from."""
-        raise ValueError("Expected a model with a prior, vae or dvae, to sample from. Received a dae, which has none.")
+    def corrupted(self, images, seed=None):
+        """Corrupt images with a pair of integers, or with the next draw of training where there is none."""
+        return self.corruption(images, seed=None if seed is None else self.draw_seed(seed, 0))
 
-    def call(self, images, training=False):
-        return self.reconstruct(images)
+    def output(self, images, seed=None):
+        return self.denoise(images if seed is None else self.corrupted(images, seed))
 
     def loss_terms(self, images, labels=None, training=False, seed=None):
-        corrupted = self.corruption(images, seed=None if seed is None else self.draw_seed(seed, 0))
-        outputs = self.decoder(self.code(self.encoder(corrupted, training=training)), training=training)
-        reconstruction = self.likelihood.negative_log_likelihood(images, outputs)
-        return {"reconstruction": reconstruction, "loss": reconstruction}
+        return self.explained(images, self.denoise(self.corrupted(images, seed), training))

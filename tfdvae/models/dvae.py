@@ -32,6 +32,16 @@ class DVAE(VAE):
         self.denoising_encoder, self.denoising_decoder = denoising_encoder, denoising_decoder
         self.denoise_weight, self.propagate = denoise_weight, propagate
 
+    @classmethod
+    def arguments(cls, parts):
+        shared = parts.chosen.share_encoder
+        return super().arguments(parts, passes=2 if shared else 1) | {
+            "denoising_encoder": None if shared else parts.encoder("denoising_encoder"),
+            "denoising_decoder": parts.decoder("denoising_decoder"),
+            "denoise_weight": parts.chosen.denoise_weight,
+            "propagate": parts.chosen.propagate,
+        }
+
     def build(self, input_shape):
         super().build(input_shape)
         if self.denoising_encoder is not None:
@@ -46,25 +56,30 @@ class DVAE(VAE):
             hidden = self.denoising_encoder(images, training=training)
         return hidden, self.denoising_decoder(hidden, training=training)
 
+    @property
+    def prior_pass(self):
+        return 2 if self.denoising_encoder is None else 1
+
     def decode_vae(self, latents):
         """Return the mean image of the VAE within, before denoising: (B, H, W, C)."""
-        return super().decode(latents)
+        return self.likelihood.mean(self.decoder(latents))
 
-    def decode(self, latents):
-        """Return the final mean image of each latent, after denoising: (B, H, W, C)."""
+    def output_of_latents(self, latents):
         _, outputs = self.denoise(self.decode_vae(latents))
-        return self.likelihood.mean(outputs)
+        return outputs
 
     def loss_terms(self, images, labels=None, training=False, seed=None):
         hidden = self.encoder(images, training=training)
         mean, log_variance = self.posterior_of(hidden)
-        vae_outputs = self.decoder(self.draw_latent(mean, log_variance, seed), training=training)
+        latents = self.draw_latent(mean, log_variance, seed)
+        vae_outputs = self.decoder(latents, training=training)
         distorted = self.likelihood.mean(vae_outputs)
         dae_hidden, outputs = self.denoise(distorted if self.propagate else tf.stop_gradient(distorted), training)
         terms = {
             "reconstruction": self.likelihood.negative_log_likelihood(images, outputs),
             "vae_reconstruction": self.likelihood.negative_log_likelihood(images, vae_outputs),
-            "kl": self.prior.kl(mean, log_variance),
+            "kl": self.kl(mean, log_variance, latents, training),
+            "mse": self.mean_squared_error(images, outputs),
         }
-        loss = self.kl_weight * terms["kl"] + terms["vae_reconstruction"] + self.denoise_weight * terms["reconstruction"]
-        return self.complete(terms, loss, labels, [hidden, dae_hidden])
+        loss = terms["vae_reconstruction"] + self.denoise_weight * terms["reconstruction"]
+        return self.complete(terms, loss, labels, [hidden, dae_hidden], training)

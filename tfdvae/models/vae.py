@@ -4,93 +4,128 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from .base import Model
+from .autoencoder import Autoencoder
 
 
 @keras.saving.register_keras_serializable("tfdvae")
-class VAE(Model):
+class VAE(Autoencoder):
     """Minimises kl_weight * KL(q(z|x) || p(z)) - log p(x|z), with one sample of z per image.
 
     Args:
-        encoder: layer, images -> hidden vector; mean and log-variance of the posterior are read off it.
+        encoder: layer, images -> hidden vector; mean and log-variance of the posterior are read off it. Its batch norm is built for
+            the prior's passes beside the model's own.
         decoder: layer, latent -> the likelihood's parameters.
         likelihood: of `tfdvae.likelihoods`.
         prior: of `tfdvae.priors`.
         latent_dim: size of z.
         kl_weight: beta, the weight of the KL term (Higgins et al. 2017).
+        kl_schedule: of `tfdvae.schedules`, how training comes to that weight; None has it from the first step. The loss of validation
+            is always that of the full weight, so that the epochs of a run can be compared.
         label_weight: weight of a class cross-entropy on the encoder's hidden vector, R0's supervision; 0 leaves training unsupervised.
         num_classes: number of classes, needed where label_weight is not 0.
     """
 
-    config_names = ("encoder", "decoder", "likelihood", "prior", "latent_dim", "kl_weight", "label_weight", "num_classes")
+    generates = True
+    config_names = (*Autoencoder.config_names, "prior", "kl_weight", "kl_schedule", "label_weight", "num_classes")
     reconstructions = ("reconstruction",)  # names of the reconstruction terms; "reconstruction" is the final output's
+    head_name, head_size = "posterior", 2
 
-    def __init__(self, encoder, decoder, likelihood, prior, latent_dim, kl_weight=1.0, label_weight=0.0, num_classes=0, **kwargs):
-        label = ("label",) if label_weight else ()
-        self.term_names = ("loss", "neg_elbo", *self.reconstructions, "kl", *label)
+    def __init__(self, *, prior, kl_weight=1.0, kl_schedule=None, label_weight=0.0, num_classes=0, **kwargs):
+        optional = [name for name, wanted in (("kl_weight", kl_schedule), ("label", label_weight)) if wanted]
+        self.term_names = ("loss", "neg_elbo", *self.reconstructions, "kl", "mse", *optional)
         super().__init__(**kwargs)
-        self.encoder, self.decoder = encoder, decoder
-        self.likelihood, self.prior = likelihood, prior
-        self.latent_dim, self.num_classes = latent_dim, num_classes
-        self.kl_weight, self.label_weight = kl_weight, label_weight
-        self.posterior = layers.Dense(2 * latent_dim, dtype="float32", name="posterior")
+        self.prior, self.num_classes = prior, num_classes
+        self.kl_weight, self.kl_schedule, self.label_weight = kl_weight, kl_schedule, label_weight
         self.label_head = layers.Dense(num_classes, dtype="float32", name="label_head") if label_weight else None
+        if kl_schedule:
+            self.present_kl_weight = self.add_weight(
+                shape=(), initializer="zeros", trainable=False, dtype="float32", autocast=False, name="kl_weight"
+            )
+
+    @classmethod
+    def arguments(cls, parts, passes=1):
+        prior = parts.prior()
+        chosen = {name: getattr(parts.chosen, name) for name in ("kl_weight", "label_weight", "num_classes")}
+        return super().arguments(parts, passes + prior.passes) | {"prior": prior, "kl_schedule": parts.kl_schedule(), **chosen}
 
     def build(self, input_shape):
-        self.encoder.build(input_shape)
-        hidden = self.encoder.compute_output_shape(input_shape)
-        self.posterior.build(hidden)
-        self.decoder.build((None, self.latent_dim))
+        super().build(input_shape)
         if self.label_head:
-            self.label_head.build(hidden)
-        self.built = True
+            self.label_head.build(self.encoder.compute_output_shape(input_shape))
+        if not self.prior.built:
+            self.prior.build((None, self.latent_dim))
+
+    @property
+    def prior_pass(self):
+        """Number of the pass through the encoder that is the prior's, after the model's own."""
+        return 1
 
     def encode(self, images):
         """Return the posterior's mean and log-variance, each (B, latent_dim)."""
         return self.posterior_of(self.encoder(images))
 
-    def decode(self, latents):
-        """Return the mean image of each latent: (B, H, W, C)."""
-        return self.likelihood.mean(self.decoder(latents))
+    def codes(self, images):
+        return self.encode(images)[0]
 
-    def reconstruct(self, images, seed=None):
-        """Return the mean output of each image: (B, H, W, C).
-
-        Args:
-            images: (B, H, W, C), scaled as in training.
-            seed: pair of integers to sample z with; None decodes the posterior's mean.
-        """
+    def output(self, images, seed=None):
         mean, log_variance = self.encode(images)
-        return self.decode(mean if seed is None else self.draw_latent(mean, log_variance, seed))
+        return self.output_of_latents(mean if seed is None else self.draw_latent(mean, log_variance, seed))
+
+    def output_of_latents(self, latents):
+        """Return the likelihood's parameters for each latent's final image."""
+        return self.decoder(latents)
+
+    def decode(self, latents):
+        """Return the final mean image of each latent: (B, H, W, C)."""
+        return self.likelihood.mean(self.output_of_latents(latents))
+
+    def output_of_prior(self, n, seed=0):
+        """Return the likelihood's parameters for n draws from the prior; `seed` is an integer."""
+        return self.output_of_latents(self.prior.sample(n, self.latent_dim, [seed, 0], self.encode_for_prior))
 
     def sample(self, n, seed=0):
         """Draw n images from the prior through the decoder, as mean images: (n, H, W, C). `seed` is an integer."""
-        return self.decode(self.prior.sample(n, self.latent_dim, [seed, 0]))
-
-    def call(self, images, training=False):
-        return self.reconstruct(images)
+        return self.likelihood.mean(self.output_of_prior(n, seed))
 
     def posterior_of(self, hidden):
-        return tf.split(self.posterior(hidden), 2, axis=-1)
+        return tf.split(self.head(hidden), 2, axis=-1)
+
+    def encode_for_prior(self, images, training=False):
+        """Return mean and log-variance for a prior's own images, with batch-norm statistics of their own."""
+        return self.posterior_of(self.encoder(images, training=training, pass_index=self.prior_pass))
 
     def draw_latent(self, mean, log_variance, seed=None):
         """Draw z = mean + sigma * noise, one per image (the reparametrisation of Kingma & Welling 2014, equation 10)."""
         return mean + tf.exp(0.5 * log_variance) * tf.random.stateless_normal(tf.shape(mean), self.draw_seed(seed, 0))
 
+    def kl(self, mean, log_variance, latents, training=False):
+        """Return KL(q(z|x) || p(z)), or the prior's estimate of it from one draw: (B,), nats per image."""
+        return self.prior.kl(mean, log_variance, latents, lambda images: self.encode_for_prior(images, training))
+
     def loss_terms(self, images, labels=None, training=False, seed=None):
-        hidden = self.encoder(images, training=training)
+        return self.bound(images, images, labels, training, seed)
+
+    def bound(self, received, images, labels=None, training=False, seed=None):
+        """Return the terms of the bound on log p(images) whose posterior is that of what the encoder received."""
+        hidden = self.encoder(received, training=training)
         mean, log_variance = self.posterior_of(hidden)
-        outputs = self.decoder(self.draw_latent(mean, log_variance, seed), training=training)
+        latents = self.draw_latent(mean, log_variance, seed)
+        outputs = self.decoder(latents, training=training)
         terms = {
             "reconstruction": self.likelihood.negative_log_likelihood(images, outputs),
-            "kl": self.prior.kl(mean, log_variance),
+            "kl": self.kl(mean, log_variance, latents, training),
+            "mse": self.mean_squared_error(images, outputs),
         }
-        loss = self.kl_weight * terms["kl"] + terms["reconstruction"]
-        return self.complete(terms, loss, labels, [hidden])
+        return self.complete(terms, terms["reconstruction"], labels, [hidden], training)
 
-    def complete(self, terms, loss, labels, hiddens):
-        """Add -ELBO, the label term over every pass through an encoder, and the loss, to the terms."""
+    def complete(self, terms, loss, labels, hiddens, training):
+        """Add -ELBO, the label term over every pass through an encoder, and the loss with its KL, to the terms."""
         terms["neg_elbo"] = terms["reconstruction"] + terms["kl"]
+        weight = self.kl_weight
+        if self.kl_schedule:
+            terms["kl_weight"] = tf.ones_like(terms["kl"]) * self.present_kl_weight
+            weight = terms["kl_weight"] if training else weight
+        loss += weight * terms["kl"]
         if self.label_head:
             if labels is None:
                 raise ValueError(f"Expected labels, since label_weight is {self.label_weight}. Received images alone.")
@@ -98,3 +133,8 @@ class VAE(Model):
             terms["label"] = tf.add_n([tf.nn.sparse_softmax_cross_entropy_with_logits(labels, each) for each in logits])
             loss += self.label_weight * terms["label"]
         return {**terms, "loss": loss}
+
+    def after_step(self, terms):
+        if self.kl_schedule:
+            reconstruction = tf.reduce_mean(terms["reconstruction"])
+            self.present_kl_weight.assign(self.kl_schedule.next(self.present_kl_weight, self.kl_weight, reconstruction))

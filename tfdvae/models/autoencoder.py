@@ -1,0 +1,90 @@
+"""The autoencoder: an image through a narrow code and back, without any noise."""
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+from .base import Model
+
+
+@keras.saving.register_keras_serializable("tfdvae")
+class Autoencoder(Model):
+    """Minimises -log p(x | code of x). The code is read linearly off the encoder's hidden vector.
+
+    Args:
+        encoder: layer, images -> hidden vector.
+        decoder: layer, code -> the likelihood's parameters.
+        likelihood: of `tfdvae.likelihoods`.
+        latent_dim: size of the code.
+    """
+
+    reconstructs = True
+    term_names = ("loss", "reconstruction", "mse")
+    config_names = ("encoder", "decoder", "likelihood", "latent_dim")
+    head_name, head_size = "code", 1  # of the layer on the hidden vector; its units for each dimension of the code
+
+    def __init__(self, encoder, decoder, likelihood, latent_dim, **kwargs):
+        super().__init__(**kwargs)
+        self.encoder, self.decoder = encoder, decoder
+        self.likelihood, self.latent_dim = likelihood, latent_dim
+        self.head = layers.Dense(self.head_size * latent_dim, dtype="float32", name=self.head_name)
+
+    @classmethod
+    def arguments(cls, parts, passes=1):
+        return {
+            "encoder": parts.encoder("encoder", passes),
+            "decoder": parts.decoder("decoder"),
+            "likelihood": parts.likelihood(),
+            "latent_dim": parts.chosen.latent_dim,
+        }
+
+    def build(self, input_shape):
+        self.encoder.build(input_shape)
+        self.head.build(self.encoder.compute_output_shape(input_shape))
+        self.decoder.build((None, self.latent_dim))
+        self.built = True
+
+    def encode(self, images):
+        """Return the code of images: (B, latent_dim)."""
+        return self.head(self.encoder(images))
+
+    def codes(self, images):
+        """Return the one vector that stands for each image in plots and to a linear probe: (B, latent_dim)."""
+        return self.encode(images)
+
+    def decode(self, codes):
+        """Return the mean image of each code: (B, H, W, C)."""
+        return self.likelihood.mean(self.decoder(codes))
+
+    def output(self, images, seed=None):
+        """Return the likelihood's parameters for each image's reconstruction; `seed` as in `reconstruct`."""
+        return self.decoder(self.encode(images))
+
+    def reconstruct(self, images, seed=None):
+        """Return the mean output of each image: (B, H, W, C).
+
+        Args:
+            images: (B, H, W, C), scaled as in training.
+            seed: pair of integers for whatever noise the model has in training; None goes without.
+        """
+        return self.likelihood.mean(self.output(images, seed))
+
+    def sample(self, n, seed=0):
+        """Raise: there is no prior to draw from."""
+        raise ValueError(f"Expected a model with a prior, such as vae or dvae, to sample from. Received a {self.name}, which has none.")
+
+    def call(self, images, training=False):
+        return self.reconstruct(images)
+
+    def loss_terms(self, images, labels=None, training=False, seed=None):
+        outputs = self.decoder(self.head(self.encoder(images, training=training)), training=training)
+        return self.explained(images, outputs)
+
+    def explained(self, images, outputs):
+        """Return the terms of a loss that is the reconstruction alone."""
+        reconstruction = self.likelihood.negative_log_likelihood(images, outputs)
+        return {"reconstruction": reconstruction, "mse": self.mean_squared_error(images, outputs), "loss": reconstruction}
+
+    def mean_squared_error(self, images, outputs):
+        """Return the mean squared error per pixel of the likelihood's mean: (B,)."""
+        return tf.reduce_mean(tf.square(images - self.likelihood.mean(outputs)), axis=(1, 2, 3))

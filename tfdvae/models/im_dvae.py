@@ -1,0 +1,46 @@
+"""The VAE under a denoising criterion (Im et al. 2016, "Denoising Criterion for Variational Auto-Encoding Framework")."""
+
+import keras
+import tensorflow as tf
+
+from .vae import VAE
+
+CORRUPTIONS = 8  # draws of a test image's corruption that evaluation averages over
+AVERAGED = ("neg_elbo", "reconstruction", "kl")
+
+
+@keras.saving.register_keras_serializable("tfdvae")
+class ImDVAE(VAE):
+    """Minimises kl_weight * KL(q(z | corrupted x) || p(z)) - log p(x|z): the encoder sees a corrupted image, the decoder explains the
+    clean one.
+
+    The posterior of x is the mixture of q(z | corrupted x) over the corruption. Im et al.'s bound, their equation 5, is on log p(x) too.
+
+    Args:
+        corruption: of `tfdvae.corruptions`.
+        kwargs: see `VAE`.
+    """
+
+    config_names = (*VAE.config_names, "corruption")
+
+    def __init__(self, *, corruption, **kwargs):
+        super().__init__(**kwargs)
+        self.corruption = corruption
+
+    @classmethod
+    def arguments(cls, parts):
+        return super().arguments(parts) | {"corruption": parts.corruption()}
+
+    def loss_terms(self, images, labels=None, training=False, seed=None):
+        corrupted = self.corruption(images, seed=None if seed is None else self.draw_seed(seed, 1))
+        return self.bound(corrupted, images, labels, training, seed)
+
+    def evaluation_terms(self, images, labels=None, seed=None):
+        """Return the terms of two bounds on log p(x), estimated with one sample of z for each posterior.
+
+        "neg_elbo", "reconstruction" and "kl" are of the posterior of the clean image, q(z|x), which makes them those of a VAE;
+        "corrupted_neg_elbo" and the others are Im et al.'s, averaged over `CORRUPTIONS` draws of the corruption.
+        """
+        terms = self.bound(images, images, labels, seed=seed)
+        draws = [self.loss_terms(images, labels, seed=self.draw_seed(seed, 2 + i)) for i in range(CORRUPTIONS)]
+        return terms | {f"corrupted_{name}": tf.add_n([draw[name] for draw in draws]) / CORRUPTIONS for name in AVERAGED}

@@ -1,4 +1,7 @@
-"""Evaluate trained runs on the test set: python evaluate.py --checkpoint RUN [RUN ...] [--classifier RUN] [--output FOLDER]."""
+"""Evaluate trained runs on the test set: python evaluate.py --checkpoint RUN [RUN ...] [--classifier RUN] [--output FOLDER].
+
+--probe asks further what is in the codes, --corrupt what becomes of corrupted images.
+"""
 
 import contextlib
 import dataclasses
@@ -8,6 +11,8 @@ import pathlib
 import re
 import shlex
 import sys
+
+import tyro
 
 import params as parameters
 from tfdvae.errors import Fault, InputError
@@ -26,6 +31,10 @@ class Options:
     classifier: str = ""
     # folder for the table and the figures that set the runs beside each other; none: the table is printed alone
     output: str = ""
+    # fit a linear classifier to the codes of the training images and test it, draw the codes, and compare with a PCA of the same size
+    probe: tyro.conf.FlagCreatePairsOff[bool] = False
+    # also feed each model test images with noise, gaussian:SIGMA, masking:FRACTION or salt_and_pepper:FRACTION
+    corrupt: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,19 +45,22 @@ class Evaluated:
     record: dict  # what the run's folder says of it
     summary: dict  # of `evaluation.summarize`
     grid: tuple | None  # the first test images and the outputs for them; None for a classifier
+    notes: list  # sentences on what a reader of its numbers must know
 
     @property
     def params(self):
         return self.record["params"]
 
 
-def main(checkpoint, classifier="", output="", interrupts=None):
+def main(checkpoint, classifier="", output="", probe=False, corrupt="", interrupts=None):
     """Evaluate runs, write what was found into their folders, and print the table.
 
     Args:
         checkpoint: folders of runs.
         classifier: folder of a classifier's run, or "".
         output: folder for the table and the figures that set the runs beside each other, or "".
+        probe: whether to ask what is in the codes.
+        corrupt: noise to feed models images with, as in `params.corruption`, or "".
         interrupts: `Interrupts` that make a signal wait for the end of an import, or None.
 
     Returns:
@@ -60,6 +72,8 @@ def main(checkpoint, classifier="", output="", interrupts=None):
     """
     if not checkpoint or len(set(map(os.path.realpath, checkpoint))) < len(checkpoint):
         raise InputError(f"checkpoint: received {', '.join(checkpoint) or 'none'}; expected the folders of runs, each once.")
+    if corrupt and not parameters.is_corruption(corrupt):
+        raise InputError(f"corrupt: received {corrupt!r}; expected {parameters.CORRUPTION_FORM}.")
     runs = [Run(path) for path in checkpoint]
     records = [run.read_record() for run in runs]
     judge = Run(classifier) if classifier else None
@@ -84,10 +98,10 @@ def main(checkpoint, classifier="", output="", interrupts=None):
             import_tensorflow()
             from tfdvae import faults, plots, training  # noqa: F401
         with faults.told(output or runs[0], lambda: "What was evaluated until then keeps its results."):
-            return evaluate_runs(runs, records, judge, judge_record, output)
+            return evaluate_runs(runs, records, judge, judge_record, output, probe, corrupt)
 
 
-def evaluate_runs(runs, records, judge, judge_record, output):
+def evaluate_runs(runs, records, judge, judge_record, output, probe, corrupt):
     """Load runs and their data, evaluate one after the other, and report."""
     from tfdvae import data
     from tfdvae.training import load_model
@@ -102,7 +116,7 @@ def evaluate_runs(runs, records, judge, judge_record, output):
     if output:
         for run in runs:
             run.read_history()  # for the curves; what is wrong with it is told before anything is written
-    evaluated = [evaluate_run(*each, judge, judging_model) for each in zip(runs, records, models, datasets)]
+    evaluated = [evaluate_run(*each, judge, judging_model, probe, corrupt) for each in zip(runs, records, models, datasets)]
     report(evaluated, output)
     if not judge:
         suggest_classifier(records)
@@ -147,22 +161,86 @@ def check_judge(judge, params, records):
                 raise InputError(f"classifier: {judge} was trained with {name} {params[name]}; expected {expected}, as the run.")
 
 
-def evaluate_run(run, record, model, dataset, judge, judging_model):
-    """Evaluate one run and write its numbers and its grid."""
+def evaluate_run(run, record, model, dataset, judge, judging_model, probe, corrupt):
+    """Evaluate one run, and write its numbers and its pictures."""
     from tfdvae import evaluation, plots
 
     params = record["params"]
-    is_classifier = params["model"] == "classifier"
     batches = dataset.test(evaluation.BATCH)
-    per_image = evaluation.evaluate_model(model, batches, None if is_classifier or not dataset.num_classes else judging_model)
+    judged = model.reconstructs and dataset.num_classes
+    per_image = evaluation.evaluate_model(model, batches, judging_model if judged else None)
+    if model.reconstructs:
+        if probe:
+            per_image |= probe_codes(run, model, dataset)
+        if corrupt:
+            per_image |= feed_corrupted(run, params, model, batches, corrupt)
+        if getattr(model, "gate", False):
+            per_image |= compare_gates(run, model, dataset)
     summary = evaluation.summarize(per_image)
     described = {name: params[name] for name in ("model", "dataset", "seed")} | {"classifier": str(judge) if judge else None}
-    run.write_evaluation(described | summary, per_image)
-    if is_classifier:
-        return Evaluated(run, record, summary, None)
+    run.write_evaluation(described | {"corrupt": corrupt or None} | summary, per_image)
+    notes = model.notes(dataset.image_shape)
+    if not model.reconstructs:
+        return Evaluated(run, record, summary, None, notes)
     images, outputs = evaluation.reconstruction_grid(model, batches)
     plots.grids({"test images": images, f"{params['model']} outputs": outputs}, run.file("test_grid.png"), params["pixel_range"])
-    return Evaluated(run, record, summary, (images, outputs))
+    if model.generates and model.likelihood.learns_variance:
+        draw_variances(run, params, model, images)
+    return Evaluated(run, record, summary, (images, outputs), notes)
+
+
+def probe_codes(run, model, dataset):
+    """Return the errors, image by image, of a linear probe on the model's codes and of a PCA of their size; draw the test images' codes."""
+    from tfdvae import codes, data, evaluation, plots
+    from tfdvae.evaluation import BATCH
+
+    train_codes, train_images, train_classes = evaluation.codes_and_images(
+        model, dataset.in_order(data.TRAIN, evaluation.BATCH), codes.MOST
+    )
+    test_codes, test_images, test_classes = evaluation.codes_and_images(model, dataset.test(evaluation.BATCH), dataset.sizes[data.TEST])
+    errors = {"pca_mse": codes.pca_errors(train_images, test_images, model.latent_dim)}
+    if dataset.num_classes > 1:
+        errors["probe_error"] = codes.linear_probe_errors(train_codes, train_classes, test_codes, test_classes)
+    shown = test_codes[: codes.SHOWN]
+    title = f"codes of {len(shown):,} test images" + ("" if model.latent_dim <= 2 else ", t-SNE")
+    points = codes.in_two_dimensions(shown)
+    classes = None if test_classes is None else test_classes[: codes.SHOWN]
+    plots.scatter(points, classes, dataset.class_names, run.file("test_codes.png"), title)
+    return errors
+
+
+def feed_corrupted(run, params, model, batches, corrupt):
+    """Return the errors, image by image, of what the model makes of corrupted test images; draw some."""
+    from tfdvae import build, evaluation, plots
+
+    corruption = build.build_corruption(corrupt, params["pixel_range"])
+    errors, shown = evaluation.corrupted_errors(model, batches, corruption)
+    titles = ("test images", f"with {corrupt}", f"{params['model']} outputs for them")
+    plots.grids(dict(zip(titles, shown)), run.file("test_corrupted.png"), params["pixel_range"])
+    return errors
+
+
+def compare_gates(run, model, dataset):
+    """Return the errors, image by image, of the best denoiser, where it is known; draw the model's gate beside the best one."""
+    from tfdvae import corruptions, data, evaluation, plots
+
+    if dataset.pixel_range != "real" or not isinstance(model.corruption, corruptions.GaussianNoise):
+        return {}
+    variances = dataset.pixel_variances(data.TEST, evaluation.BATCH)
+    errors, (corrupted, gate, best) = evaluation.optimal_denoising(model, dataset.test(evaluation.BATCH), variances)
+    columns = {"corrupted test images": corrupted, "learned gate": gate, "best gate, of the true variance": best}
+    plots.grids(columns, run.file("test_gate.png"), "real", limits=(None, (0.0, 1.0), (0.0, 1.0)))
+    return {"optimal_mse": errors}
+
+
+def draw_variances(run, params, model, images):
+    """Draw the variance that the likelihood predicts for each pixel of test images, and samples from the prior with theirs."""
+    from tfdvae import evaluation, plots
+
+    of_images, samples, of_samples = evaluation.predicted_variances(model, images)
+    columns = {"test images": images, "predicted variances": of_images, "samples, pixel by pixel": samples, "their variances": of_samples}
+    scale = (0.0, float(f"{max(of_images.max(), of_samples.max()):.1g}"))
+    plots.grids(columns, run.file("test_variance.png"), params["pixel_range"], limits=(None, scale, None, scale))
 
 
 def report(evaluated, output):

@@ -21,6 +21,7 @@ PRIORS = ("normal", "mixture", "vampprior")
 PIXEL_RANGES = ("unit", "signed", "real")
 BINARIZATIONS = ("none", "threshold", "sample")
 CORRUPTIONS = ("gaussian", "masking", "salt_and_pepper")
+CORRUPTION_FORM = "gaussian:SIGMA, masking:FRACTION or salt_and_pepper:FRACTION, above 0"
 SCHEDULES = ("constant", "cosine", "staircase", "plateau")
 PRECISIONS = ("auto", "float32", "bfloat16")
 WIDTH_LIMIT, SIDE_LIMIT = 2**20, 2**14  # units or filters, pixels: far beyond use, so that a slip of the hand is told as one
@@ -289,7 +290,7 @@ def check(params):
     require("shift", 0 <= params.shift < 1, "a share of at least 0 and below 1")
     require("blur", 0 <= params.blur <= 100, "a number of pixels from 0 to 100")
     require("seed", 0 <= params.seed < 2**31, "a whole number from 0 to 2147483647")
-    require("corruption", _is_corruption(params.corruption), "gaussian:SIGMA, masking:FRACTION or salt_and_pepper:FRACTION, above 0")
+    require("corruption", is_corruption(params.corruption), CORRUPTION_FORM)
     require(
         "kl_schedule",
         _is_kl_schedule(params.kl_schedule),
@@ -346,7 +347,8 @@ def _check_type(field, value):
         raise ParameterError(f"{field.name}: received {value!r}; expected {expected}.")
 
 
-def _is_corruption(spec):
+def is_corruption(spec):
+    """Whether a text names a corruption."""
     kind, _, amount = spec.partition(":")
     try:
         amount = float(amount)

@@ -11,8 +11,12 @@ from params import PRESETS, ParameterError, Params, check, override, parse
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_presets_are_valid_for_every_model(name):
+def test_presets_are_valid(name):
     check(PRESETS[name])
+
+
+@pytest.mark.parametrize("name", ["digits", "mnist", "cifar10", "mnist_classifier", "cifar10_classifier"])
+def test_a_datasets_presets_are_valid_for_every_model(name):
     for model in params.MODELS:
         check(dataclasses.replace(PRESETS[name], model=model, shift=0.0, blur=0.0))
 
@@ -20,13 +24,13 @@ def test_presets_are_valid_for_every_model(name):
 @pytest.mark.parametrize(
     "name, value, expected",
     [
-        ("model", "gan", "vae, dae, dvae, classifier"),
-        ("network", "resnet", "conv, r0, mlp"),
+        ("model", "gan", "ae, dae, vae, dvae, im_dvae, classifier"),
+        ("network", "resnet", "conv, r0, r1, mlp, linear"),
         ("likelihood", "laplace", "bernoulli, gaussian, gaussian_fixed"),
         ("binarize", "half", "none, threshold, sample"),
-        ("learning_rate_schedule", "linear", "constant, cosine, staircase"),
+        ("learning_rate_schedule", "linear", "constant, cosine, staircase, plateau"),
         ("precision", "float16", "auto, float32, bfloat16"),
-        ("pixel_range", "byte", "unit, signed"),
+        ("pixel_range", "byte", "unit, signed, real"),
         ("shift", 0.1, "0 for a dvae"),
         ("shift", 1.0, "below 1"),
         ("blur", 2.0, "0 for a dvae"),

@@ -92,7 +92,8 @@ class Dataset:
 
         def epoch_batches(epoch):
             def finish(i, batch):
-                draw = tf.stack([seed + epoch * 1_000_003, i])
+                # folded, or it would be the seed that a layer draws its noise with at step i: a variance_NAME's pixels and their corruption
+                draw = tf.random.experimental.stateless_fold_in(tf.stack([seed + epoch * 1_000_003, i]), FIXED_SEED)
                 images, *labels = batch
                 if flip:
                     images = tf.image.stateless_random_flip_left_right(images, draw)

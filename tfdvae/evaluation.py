@@ -47,6 +47,86 @@ def evaluate_model(model, batches, classifier=None):
     return {k: np.concatenate([c[k] for c in collected]) for k in collected[0]}
 
 
+def corrupted_errors(model, batches, corruption):
+    """Return what becomes of corrupted images, each error a mean square per pixel against the clean image, without any noise of the model.
+
+    Args:
+        model: one that reconstructs.
+        batches: as in `evaluate_model`.
+        corruption: of `tfdvae.corruptions`.
+
+    Returns:
+        dict of (n,) arrays "mse_of_corrupted", the corrupted image itself; "mse_from_corrupted", what the model makes of it; and
+        "mse_from_clean", what it makes of the clean one. And the first `GRID` of clean, corrupted and reconstructed images.
+    """
+
+    @tf.function(reduce_retracing=True)
+    def restore(images, seed):
+        corrupted = corruption(images, seed=seed)
+        return corrupted, model.reconstruct(corrupted), model.reconstruct(images)
+
+    errors, shown = [], None
+    for index, batch in enumerate(batches):
+        images = images_of(batch)
+        found = restore(images, tf.constant([TEST_SEED, index]))
+        errors.append([tf.reduce_mean(tf.square(each - images), axis=(1, 2, 3)).numpy() for each in found])
+        if shown is None:
+            shown = [each[:GRID].numpy() for each in (images, *found[:2])]
+    names = ("mse_of_corrupted", "mse_from_corrupted", "mse_from_clean")
+    return dict(zip(names, map(np.concatenate, zip(*errors)))), shown
+
+
+def optimal_denoising(model, batches, variances):
+    """Return the mean squared error per pixel of the best denoiser, which knows the variance of each pixel, on what the model was given.
+
+    For x ~ N(0, s^2) and noise N(0, n^2) it is E[x | corrupted x] = corrupted x * s^2 / (s^2 + n^2), that of R1.
+
+    Args:
+        model: a DAE with Gaussian noise.
+        batches: pipeline of images of a variance dataset, in batches of `BATCH`.
+        variances: pipeline of the true variances of their pixels.
+
+    Returns:
+        (n,) array of errors; and, of the first `GRID` images, what was given, the model's gate and the optimal one.
+    """
+    noise = model.corruption.sigma**2
+    errors, shown = [], None
+    for index, (batch, variance) in enumerate(zip(batches, variances)):
+        images = images_of(batch)
+        corrupted = model.corrupted(images, tf.constant([TEST_SEED, index]))
+        gate = variance / (variance + noise)
+        errors.append(tf.reduce_mean(tf.square(gate * corrupted - images), axis=(1, 2, 3)).numpy())
+        if shown is None:
+            shown = [each[:GRID].numpy() for each in (corrupted, model.gates(corrupted[:GRID]), gate)]
+    return np.concatenate(errors), shown
+
+
+def codes_and_images(model, batches, most):
+    """Return codes (n, latent_dim), images (n, H, W, C) and classes (n,) or None, of the first `most` images of a pipeline."""
+    encode = tf.function(model.codes, reduce_retracing=True)
+    codes, images, classes = [], [], []
+    for batch in batches:
+        codes.append(encode(images_of(batch)).numpy())
+        images.append(images_of(batch).numpy())
+        if isinstance(batch, tuple):
+            classes.append(batch[1].numpy())
+        if sum(map(len, codes)) >= most:
+            break
+    return tuple(np.concatenate(each)[:most] if each else None for each in (codes, images, classes))
+
+
+def predicted_variances(model, images, seed=0):
+    """Return the variance that the likelihood predicts for each pixel of images; samples from the prior, pixel by pixel, and theirs."""
+    of_images = model.likelihood.variance(model.output(tf.constant(images), seed=[TEST_SEED, 0])).numpy()
+    outputs = model.output_of_prior(len(images), seed)
+    return of_images, model.likelihood.sample(outputs, [seed, 1]).numpy(), model.likelihood.variance(outputs).numpy()
+
+
+def images_of(batch):
+    """Return the images of a batch, which may have labels beside them."""
+    return batch[0] if isinstance(batch, tuple) else batch
+
+
 def summarize(per_image):
     """Return mean and standard error (None for a single image) of per-image values, and the classifier's error as a fraction.
 
@@ -70,7 +150,7 @@ def reconstruction_grid(model, batches):
     """Return the first `GRID` images of a pipeline and a model's outputs for them, as (n, H, W, C) arrays."""
     images = []
     for batch in batches:
-        images.append((batch[0] if isinstance(batch, tuple) else batch).numpy())
+        images.append(images_of(batch).numpy())
         if sum(map(len, images)) >= GRID:
             break
     images = np.concatenate(images)[:GRID]

@@ -47,6 +47,11 @@ class Likelihood:
     """What every likelihood offers; subclasses fill it in."""
 
     outputs_per_channel = 1  # numbers that the decoder emits for each channel of each pixel
+    learns_variance = False  # whether the variance of a pixel is more than a function of its mean
+
+    def note(self, image_shape):
+        """Return what a reader of its numbers must know, or ""."""
+        return ""
 
     def negative_log_likelihood(self, images, outputs):
         """Return -log p(images | outputs): (B,), nats per image."""
@@ -91,8 +96,18 @@ class Bernoulli(Likelihood):
         return tf.cast(tf.random.stateless_uniform(tf.shape(mean), seed) < mean, tf.float32)
 
 
+class AnyGaussian(Likelihood):
+    """What the Gaussian likelihoods have in common."""
+
+    def note(self, image_shape):
+        return (
+            f"Reconstruction and -ELBO of a Gaussian likelihood contain its constant, log(2 pi)/2 for each of the {math.prod(image_shape)} "
+            f"values of an image, {0.5 * LOG_2PI * math.prod(image_shape):.2f} nats"
+        )
+
+
 @keras.saving.register_keras_serializable("tfdvae")
-class FixedGaussian(Likelihood):
+class FixedGaussian(AnyGaussian):
     """Gaussian around the decoder's output with one fixed standard deviation: squared error / 2 sigma^2, plus a constant."""
 
     def __init__(self, sigma=0.1):
@@ -116,13 +131,14 @@ class FixedGaussian(Likelihood):
 
 
 @keras.saving.register_keras_serializable("tfdvae")
-class Gaussian(Likelihood):
+class Gaussian(AnyGaussian):
     """Gaussian with a learned mean and log-variance for every pixel.
 
     The log-variance is softly bounded below, v = m + softplus(v' - m), or pixels that never vary would drive it to minus infinity.
     """
 
     outputs_per_channel = 2
+    learns_variance = True
 
     def __init__(self, min_log_variance=-6.0):
         self.min_log_variance = min_log_variance

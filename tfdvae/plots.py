@@ -14,6 +14,7 @@ from . import files
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 RANGES = {"unit": (0.0, 1.0, "gray"), "signed": (-1.0, 1.0, "gray"), "real": (-3.0, 3.0, "RdBu_r")}  # how pixels are shown
+LABEL_BOX = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
 TITLES = {
     "loss": "loss",
     "neg_elbo": "−ELBO",
@@ -108,6 +109,23 @@ def frames(pictures, path):
         axis.imshow(picture, interpolation="nearest")
         axis.set_title(title, fontsize=10)
         axis.set_axis_off()
+    _save(figure, path)
+
+
+def scatter(points, classes, class_names, path, title):
+    """Draw (n, 2) points, coloured by class where there are classes."""
+    figure, axis = plt.subplots(figsize=(6.4, 5.2), layout="constrained")
+    if classes is None:
+        axis.scatter(*points.T, s=4, color=COLOURS[0])
+    else:
+        colours = plt.get_cmap("tab10" if len(class_names) <= 10 else "turbo", max(10, len(class_names)))
+        for k, name in enumerate(class_names):
+            axis.scatter(*points[classes == k].T, s=4, color=colours(k), label=name)
+            if np.any(classes == k):  # named in the picture too, since ten colours are more than every eye can tell apart
+                axis.annotate(name, np.median(points[classes == k], axis=0), ha="center", va="center", fontweight="bold", bbox=LABEL_BOX)
+    axis.set_title(title)
+    axis.set_xticks([])
+    axis.set_yticks([])
     _save(figure, path)
 
 

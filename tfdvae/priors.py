@@ -47,6 +47,7 @@ class StandardNormal(keras.layers.Layer):
     """N(0, I)."""
 
     passes = 0  # through the encoder, beside the model's own
+    note = ""  # what a reader of its numbers must know
 
     def kl(self, mean, log_variance, latents=None, encode=None):
         """Return KL(posterior || prior) of each image: (B,), nats.
@@ -74,6 +75,7 @@ class Mixture(keras.layers.Layer):
     """
 
     passes = 0
+    note = "The KL divergence from a mixture is an estimate from one draw of z for each image, without bias"
 
     def __init__(self, components, **kwargs):
         super().__init__(**{"dtype": "float32", **kwargs})

@@ -3,7 +3,18 @@
 import csv
 import io
 
-CSV_COLUMNS = ("model", "dataset", "seed", "n", "reconstruction", "kl", "neg_elbo", "classifier_error")
+# further numbers, where evaluation was asked for them: name in the summary -> heading, factor, decimals, unit
+FURTHER = {
+    "corrupted_neg_elbo": ("−ELBO of corrupted input", 1, 2, ""),
+    "mse": ("squared error", 1, 5, ""),
+    "pca_mse": ("PCA's squared error", 1, 5, ""),
+    "optimal_mse": ("best denoiser's squared error", 1, 5, ""),
+    "mse_of_corrupted": ("squared error of corrupted images", 1, 5, ""),
+    "mse_from_corrupted": ("of outputs for them", 1, 5, ""),
+    "mse_from_clean": ("of outputs for clean images", 1, 5, ""),
+    "probe_error": ("linear probe's error", 100, 2, " %"),
+}
+CSV_COLUMNS = ("model", "dataset", "seed", "n", "reconstruction", "kl", "neg_elbo", "classifier_error", *FURTHER)
 
 
 def table_csv(evaluated):
@@ -12,7 +23,7 @@ def table_csv(evaluated):
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
     for each in evaluated:
-        means = [_mean(each.summary, name) for name in ("reconstruction", "kl", "neg_elbo", _error_name(each.summary))]
+        means = [_mean(each.summary, name) for name in ("reconstruction", "kl", "neg_elbo", _error_name(each.summary), *FURTHER)]
         numbers = ["" if mean is None else f"{mean:.6g}" for mean in means]
         writer.writerow([*(each.params[name] for name in ("model", "dataset", "seed")), each.summary["n"], *numbers])
     return text.getvalue()
@@ -29,14 +40,18 @@ def labels(evaluated, parts=("{model}", "{model}, seed {seed}", "{run}")):
 
 def table_markdown(evaluated):
     """Return the table as Markdown, each number with its standard error over test images, and what a reader must know of the data."""
-    lines = ["| model | dataset | test loss | test KLD | −ELBO | classifier error |", "|---|---|---|---|---|---|"]
+    further = {name: column for name, column in FURTHER.items() if any(name in each.summary for each in evaluated)}
+    headings = ["model", "dataset", "test loss", "test KLD", "−ELBO", "classifier error", *(heading for heading, *_ in further.values())]
+    lines = [f"| {' | '.join(headings)} |", "|" + "---|" * len(headings)]
     for label, each in zip(labels(evaluated, ("{model}, seed {seed}", "{run}")), evaluated):
-        cells = [_cell(each.summary, name, 1, "") for name in ("reconstruction", "kl", "neg_elbo")]
-        cells.append(_cell(each.summary, _error_name(each.summary), 100, " %"))
+        cells = [_cell(each.summary, name, 1, 2, "") for name in ("reconstruction", "kl", "neg_elbo")]
+        cells.append(_cell(each.summary, _error_name(each.summary), 100, 2, " %"))
+        cells += [_cell(each.summary, name, *form) for name, (_, *form) in further.items()]
         lines.append(f"| {label} | {each.params['dataset']} | {' | '.join(cells)} |")
     counts = " or ".join(f"{n:,}" for n in sorted({each.summary["n"] for each in evaluated}))
-    lines += ["", f"Nats per image, mean ± standard error over {counts} test images."]
-    lines += [f"Note: {note}." for note in sorted({each.record["data"]["note"] for each in evaluated} - {""})]
+    lines += ["", f"Nats per image, squared errors per pixel; mean ± standard error over {counts} test images."]
+    notes = dict.fromkeys(note for each in evaluated for note in (each.record["data"]["note"], *each.notes) if note)
+    lines += [f"Note: {note}." for note in notes]
     return "\n".join(lines) + "\n"
 
 
@@ -49,8 +64,8 @@ def _mean(summary, name):
     return summary[name]["mean"] if name in summary else None
 
 
-def _cell(summary, name, scale, unit):
+def _cell(summary, name, scale, decimals, unit):
     if name not in summary:
         return ""
     mean, spread = (summary[name][key] for key in ("mean", "standard_error"))
-    return f"{scale * mean:.2f}{'' if spread is None else f' ± {scale * spread:.2f}'}{unit}"
+    return f"{scale * mean:.{decimals}f}{'' if spread is None else f' ± {scale * spread:.{decimals}f}'}{unit}"

@@ -115,7 +115,8 @@ def fit(model, dataset, run, *, epochs, batch_size, learning_rate, learning_rate
             verbose=1 if sys.stdout.isatty() else 2,
             callbacks=[
                 StopAtNonFinite(),
-                SaveEveryEpoch(run, history, dataset, learning_rate if learning_rate_schedule == "plateau" else None),
+                *([ReduceOnPlateau(history, learning_rate)] if learning_rate_schedule == "plateau" else []),
+                SaveEveryEpoch(run, history, observer(model, dataset, run)),
                 keras.callbacks.TensorBoard(run.file(TENSORBOARD), write_graph=False),
                 StopWhenAsked(interrupts),
             ],
@@ -191,43 +192,59 @@ class StopAtNonFinite(keras.callbacks.Callback):
             )
 
 
+class ReduceOnPlateau(keras.callbacks.Callback):
+    """Give every epoch the learning rate that follows from the history of those before it; see `plateau_rate`."""
+
+    def __init__(self, history, start):
+        super().__init__()
+        self.history, self.start = history, start
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.model.optimizer.learning_rate = plateau_rate([row["loss"] for row in self.history], self.start)
+
+
+def observer(model, dataset, run):
+    """Return what adds learning rate and posterior statistics to an epoch's row, and draws a frame of the run's progress.
+
+    It comes before the state is saved: what a killed process has observed twice is the same, and nothing is missed.
+    """
+    shown = progress.shown_images(dataset)
+
+    def observe(row):
+        row["learning_rate"] = float(model.optimizer.learning_rate)
+        if model.generates:
+            row |= diagnostics.posterior_statistics(*diagnostics.posteriors(model, dataset.validation(500)))
+        if model.reconstructs:
+            progress.write_frame(run, row["epoch"], model, shown, dataset.pixel_range)
+
+    return observe
+
+
 class SaveEveryEpoch(keras.callbacks.Callback):
     """After every epoch write the state to go on from, the weights if the validation loss is the lowest so far, and the history.
 
-    A picture of how far the model has come is first: it is the one thing that could not be made later. Then comes the state, from which
-    what follows can be made, should the process die in between (see `restore`).
-
     Args:
         run: `Run`.
-        history: rows of the epochs before, to be continued.
-        dataset: whose validation images show how far the model has come.
-        plateau_start: learning rate that falls where the training loss does not; None leaves it to the optimizer.
+        history: rows of the epochs before, which is continued.
+        observe: called with an epoch's row before it is saved, to add to it; see `observer`.
     """
 
-    def __init__(self, run, history, dataset, plateau_start=None):
+    def __init__(self, run, history, observe=lambda row: None):
         super().__init__()
-        self.run, self.history, self.dataset, self.plateau_start = run, history, dataset, plateau_start
-        self.shown = progress.shown_images(dataset)
+        self.run, self.history, self.observe = run, history, observe
 
     def on_epoch_end(self, epoch, logs=None):
         lowest = min((row["val_loss"] for row in self.history), default=math.inf)
         row = {"epoch": epoch + 1, **{k: float(v) for k, v in logs.items()}}
-        row["learning_rate"] = float(self.model.optimizer.learning_rate)
-        if self.plateau_start:
-            losses = [past["loss"] for past in (*self.history, row)]
-            self.model.optimizer.learning_rate = plateau_rate(losses, self.plateau_start)
-        if self.model.generates:
-            row |= diagnostics.posterior_statistics(*diagnostics.posteriors(self.model, self.dataset.validation(500)))
+        self.observe(row)
         values = arrays(state(self.model))
-        broken = [name for name, array in values.items() if not np.all(np.isfinite(array))]
+        broken = [name for name, value in {**values, **row}.items() if not np.all(np.isfinite(value))]
         if broken:
             raise NonFiniteLoss(
                 f"{broken[0]} has values that are not finite after epoch {epoch + 1}, which was not saved. "
                 "A smaller learning_rate or precision float32 may help."
             )
         self.history.append(row)
-        if self.model.reconstructs:
-            progress.write_frame(self.run, epoch + 1, self.model, self.shown, self.dataset.pixel_range)
         self.run.write_state(values, self.history)
         if row["val_loss"] < lowest:
             save_best(self.run, values, row)

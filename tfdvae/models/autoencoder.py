@@ -85,6 +85,9 @@ class Autoencoder(Model):
         reconstruction = self.likelihood.negative_log_likelihood(images, outputs)
         return {"reconstruction": reconstruction, "mse": self.mean_squared_error(images, outputs), "loss": reconstruction}
 
+    def notes(self, image_shape):
+        return [note for note in [self.likelihood.note(image_shape)] if note]
+
     def mean_squared_error(self, images, outputs):
         """Return the mean squared error per pixel of the likelihood's mean: (B,)."""
         return tf.reduce_mean(tf.square(images - self.likelihood.mean(outputs)), axis=(1, 2, 3))

@@ -52,6 +52,10 @@ class Model(keras.Model):
         """Return the terms that evaluation reports, as `loss_terms` does; a model may report more than what it minimises."""
         return self.loss_terms(images, labels, seed=seed)
 
+    def notes(self, image_shape):
+        """Return sentences, without their full stop, on what a reader of the evaluation's numbers must know."""
+        return []
+
     def after_step(self, terms):
         """Change what a schedule changes, after a training step with these terms."""
 

@@ -44,3 +44,10 @@ class ImDVAE(VAE):
         terms = self.bound(images, images, labels, seed=seed)
         draws = [self.loss_terms(images, labels, seed=self.draw_seed(seed, 2 + i)) for i in range(CORRUPTIONS)]
         return terms | {f"corrupted_{name}": tf.add_n([draw[name] for draw in draws]) / CORRUPTIONS for name in AVERAGED}
+
+    def notes(self, image_shape):
+        return [
+            *super().notes(image_shape),
+            "Loss, KLD and -ELBO of an im_dvae are of the posterior of the clean test image, with one draw of z; the -ELBO of corrupted "
+            f"input is Im et al.'s bound, averaged over {CORRUPTIONS} corruptions with one draw of z each. Both are bounds on log p(x)",
+        ]

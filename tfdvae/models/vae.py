@@ -134,6 +134,9 @@ class VAE(Autoencoder):
             loss += self.label_weight * terms["label"]
         return {**terms, "loss": loss}
 
+    def notes(self, image_shape):
+        return super().notes(image_shape) + [note for note in [self.prior.note] if note]
+
     def after_step(self, terms):
         if self.kl_schedule:
             reconstruction = tf.reduce_mean(terms["reconstruction"])

@@ -192,12 +192,12 @@ def evaluate_run(run, record, model, dataset, judge, judging_model, probe, corru
 def probe_codes(run, model, dataset):
     """Return the errors, image by image, of a linear probe on the model's codes and of a PCA of their size; draw the test images' codes."""
     from tfdvae import codes, data, evaluation, plots
-    from tfdvae.evaluation import BATCH
 
-    train_codes, train_images, train_classes = evaluation.codes_and_images(
-        model, dataset.in_order(data.TRAIN, evaluation.BATCH), codes.MOST
-    )
-    test_codes, test_images, test_classes = evaluation.codes_and_images(model, dataset.test(evaluation.BATCH), dataset.sizes[data.TEST])
+    def gather(part, most):
+        return evaluation.codes_and_images(model, dataset.in_order(part, evaluation.BATCH), most)
+
+    train_codes, train_images, train_classes = gather(data.TRAIN, codes.MOST)
+    test_codes, test_images, test_classes = gather(data.TEST, dataset.sizes[data.TEST])
     errors = {"pca_mse": codes.pca_errors(train_images, test_images, model.latent_dim)}
     if dataset.num_classes > 1:
         errors["probe_error"] = codes.linear_probe_errors(train_codes, train_classes, test_codes, test_classes)

@@ -1,4 +1,4 @@
-"""What is in a code: how well a linear classifier reads the class off it, how it looks in the plane, and what a PCA of its size would do."""
+"""What is in a code: how well a linear classifier reads the class off it, how it looks in a plane, and what a PCA of its size does."""
 
 import warnings
 

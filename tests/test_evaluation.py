@@ -61,7 +61,7 @@ def test_summary_of_hand_made_values():
 
 def test_a_single_image_has_no_standard_error():
     assert evaluation.summarize({"kl": np.array([2.0])}) == {"n": 1, "kl": {"mean": 2.0, "standard_error": None}}
-    assert report._cell({"kl": {"mean": 2.0, "standard_error": None}}, "kl", 1, "") == "2.00"
+    assert report._cell({"kl": {"mean": 2.0, "standard_error": None}}, "kl", 1, 2, "") == "2.00"
 
 
 def test_runs_are_told_apart():
@@ -71,7 +71,7 @@ def test_runs_are_told_apart():
 
 def test_unlabelled_images_are_evaluated_without_classes(labelled):
     found = evaluation.evaluate_model(build_model(model="dae", **SMALL), tf.data.Dataset.from_tensor_slices(labelled[0][:20]).batch(9))
-    assert set(found) == {"loss", "reconstruction"} and len(found["loss"]) == 20
+    assert set(found) == {"loss", "reconstruction", "mse"} and len(found["loss"]) == 20
 
 
 def evaluated():
@@ -82,8 +82,10 @@ def evaluated():
     classifier = {"n": 10, "loss": value(0.03), "error": value(0.0101)}
     record = {"data": {"note": "a note"}}
     return [
-        SimpleNamespace(run="r", params={"model": "vae", "dataset": "mnist", "seed": 1}, summary=vae, record=record),
-        SimpleNamespace(run="r", params={"model": "classifier", "dataset": "mnist", "seed": 0}, summary=classifier, record=record),
+        SimpleNamespace(run="r", params={"model": "vae", "dataset": "mnist", "seed": 1}, summary=vae, record=record, notes=["another", ""]),
+        SimpleNamespace(
+            run="r", params={"model": "classifier", "dataset": "mnist", "seed": 0}, summary=classifier, record=record, notes=["another", ""]
+        ),
     ]
 
 
@@ -97,13 +99,27 @@ def test_tables_in_the_published_form():
     assert lines[0] == "| model | dataset | test loss | test KLD | −ELBO | classifier error |"
     assert lines[2] == "| vae, seed 1 | mnist | 74.25 ± 0.50 | 20.90 ± 0.50 | 95.15 ± 0.50 | 3.85 ± 50.00 % |"
     assert lines[3] == "| classifier, seed 0 | mnist |  |  |  | 1.01 ± 50.00 % |"
-    assert lines[5:] == ["Nats per image, mean ± standard error over 10 test images.", "Note: a note."]
+    assert lines[5:] == [
+        "Nats per image, squared errors per pixel; mean ± standard error over 10 test images.",
+        "Note: a note.",
+        "Note: another.",
+    ]
+
+
+def test_a_further_column_stands_where_any_run_has_it():
+    vae, classifier = evaluated()
+    vae.summary["probe_error"] = {"mean": 0.1018, "standard_error": 0.003}
+    vae.summary["mse"] = {"mean": 0.0614, "standard_error": None}
+    assert report.table_csv([vae, classifier]).splitlines()[0].endswith(",classifier_error,mse,probe_error")
+    lines = report.table_markdown([vae, classifier]).splitlines()
+    assert lines[0].endswith("| classifier error | squared error | linear probe's error |")
+    assert lines[2].endswith("| 0.06140 | 10.18 ± 0.30 % |") and lines[3].endswith("|  |  |")
 
 
 def test_mosaic_keeps_images_in_reading_order():
-    tiles = plots._mosaic(np.arange(5, dtype=np.float32)[:, None, None, None] * np.ones((1, 2, 3, 1), np.float32), side=3)
+    tiles = plots.mosaic(np.arange(5, dtype=np.float32)[:, None, None, None] * np.ones((1, 2, 3, 1), np.float32), high=4.0, side=3)
     assert tiles.shape == (2 * 3 - 1, 3 * 4 - 1)
-    assert [tiles[0, 0], tiles[0, 4], tiles[0, 8], tiles[3, 0], tiles[3, 4]] == [0, 1, 2, 3, 4]
+    assert [tiles[0, 0], tiles[0, 4], tiles[0, 8], tiles[3, 0], tiles[3, 4]] == [0, 0.25, 0.5, 0.75, 1]
     assert tiles[2, 0] == 1.0 and tiles[0, 3] == 1.0  # the lines between
 
 

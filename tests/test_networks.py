@@ -4,18 +4,23 @@ import pytest
 import tensorflow as tf
 
 from tfdvae import networks
+from tfdvae.errors import InputError
 from tfdvae.normalization import BatchNorm
 
 
 @pytest.mark.parametrize("network", networks.NETWORKS)
 @pytest.mark.parametrize("image_shape", [(8, 8, 1), (28, 28, 1), (32, 32, 3), (9, 7, 3), (33, 50, 1), (1, 3, 1)])
 def test_shapes_for_any_image_size(network, image_shape):
-    channels = (4, 6) if network != "mlp" else ()
-    sizes = {"channels": channels, "units": (10,)}
+    dense = network in ("mlp", "linear")
+    sizes = {"channels": () if dense else (4, 6), "units": (10,)}
+    if network == "r1" and min(image_shape[:2]) <= 8:
+        with pytest.raises(InputError, match="network: received r1 with images of .* expected more than 8"):
+            networks.encoder(network, image_shape, **sizes)
+        return
     encoder = networks.encoder(network, image_shape, **sizes)
     decoder = networks.decoder(network, image_shape, 2, **sizes)
     hidden = encoder(tf.zeros((3, *image_shape)))
-    assert hidden.shape == (3, 10)
+    assert hidden.shape == (3, 10 if network != "linear" else np.prod(image_shape))
     assert decoder(hidden).shape == (3, *image_shape[:2], 2)
     assert tuple(decoder.compute_output_shape((None, 10))) == (None, *image_shape[:2], 2)
 
@@ -91,3 +96,21 @@ def test_bfloat16_networks_keep_float32_weights():
     encoder = networks.encoder("conv", (8, 8, 1), style=networks.Style("mixed_bfloat16"))
     assert encoder(tf.zeros((2, 8, 8, 1)), training=True).dtype == tf.bfloat16
     assert {v.dtype for v in encoder.variables} == {"float32"}
+
+
+def test_published_parameter_counts_of_r1():
+    # 5x5 convolutions 1-6-16 without padding leave 20x20x16 = 6400, then dense 250; all with biases, since R1's VAE has no batch norm
+    encoder = networks.encoder("r1", (28, 28, 1), style=networks.Style(batch_norm=False))
+    encoder.build((None, 28, 28, 1))
+    assert sum(int(np.prod(v.shape)) for v in encoder.weights) == (25 * 6 + 6) + (25 * 6 * 16 + 16) + (6400 * 250 + 250)
+    decoder = networks.decoder("r1", (28, 28, 1), 2, style=networks.Style(batch_norm=False))
+    decoder.build((None, 10))
+    counts = (10 * 250 + 250) + (250 * 6400 + 6400) + (25 * 16 * 6 + 6) + (25 * 6 * 2 + 2)
+    assert sum(int(np.prod(v.shape)) for v in decoder.weights) == counts
+
+
+def test_a_leaky_encoder_lets_a_fifth_of_what_is_negative_through():
+    encoder = networks.encoder("mlp", (1, 2, 1), units=(1,), style=networks.Style(batch_norm=False, leaky=True))
+    encoder.build((None, 1, 2, 1))
+    encoder.layers[1].set_weights([np.array([[1.0], [1.0]]), np.array([0.0])])
+    np.testing.assert_allclose(encoder(tf.constant([[[[-3.0], [-2.0]]]])), [[-1.0]], rtol=1e-6)

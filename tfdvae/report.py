@@ -14,16 +14,17 @@ FURTHER = {
     "mse_from_clean": ("of outputs for clean images", 1, 5, ""),
     "probe_error": ("linear probe's error", 100, 2, " %"),
 }
-CSV_COLUMNS = ("model", "dataset", "seed", "n", "reconstruction", "kl", "neg_elbo", "classifier_error", *FURTHER)
+CSV_COLUMNS = ("model", "dataset", "seed", "n", "reconstruction", "kl", "neg_elbo", "classifier_error")
 
 
 def table_csv(evaluated):
     """Return the table as CSV, one row a run: `evaluated` is a list of objects with run, params, record and summary."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
+    further = _further(evaluated)
+    writer.writerow([*CSV_COLUMNS, *further])
     for each in evaluated:
-        means = [_mean(each.summary, name) for name in ("reconstruction", "kl", "neg_elbo", _error_name(each.summary), *FURTHER)]
+        means = [_mean(each.summary, name) for name in ("reconstruction", "kl", "neg_elbo", _error_name(each.summary), *further)]
         numbers = ["" if mean is None else f"{mean:.6g}" for mean in means]
         writer.writerow([*(each.params[name] for name in ("model", "dataset", "seed")), each.summary["n"], *numbers])
     return text.getvalue()
@@ -40,7 +41,7 @@ def labels(evaluated, parts=("{model}", "{model}, seed {seed}", "{run}")):
 
 def table_markdown(evaluated):
     """Return the table as Markdown, each number with its standard error over test images, and what a reader must know of the data."""
-    further = {name: column for name, column in FURTHER.items() if any(name in each.summary for each in evaluated)}
+    further = _further(evaluated)
     headings = ["model", "dataset", "test loss", "test KLD", "−ELBO", "classifier error", *(heading for heading, *_ in further.values())]
     lines = [f"| {' | '.join(headings)} |", "|" + "---|" * len(headings)]
     for label, each in zip(labels(evaluated, ("{model}, seed {seed}", "{run}")), evaluated):
@@ -53,6 +54,11 @@ def table_markdown(evaluated):
     notes = dict.fromkeys(note for each in evaluated for note in (each.record["data"]["note"], *each.notes) if note)
     lines += [f"Note: {note}." for note in notes]
     return "\n".join(lines) + "\n"
+
+
+def _further(evaluated):
+    """Return those of `FURTHER` that any run has."""
+    return {name: column for name, column in FURTHER.items() if any(name in each.summary for each in evaluated)}
 
 
 def _error_name(summary):

@@ -80,9 +80,9 @@ def evaluated():
 
     vae = {"n": 10, "reconstruction": value(74.248), "kl": value(20.9), "neg_elbo": value(95.148), "error_of_output": value(0.0385)}
     classifier = {"n": 10, "loss": value(0.03), "error": value(0.0101)}
-    record = {"data": {"note": "a note"}}
+    common = {"run": "r", "record": {"data": {"note": "a note"}}, "notes": ["another", ""]}
     return [
-        SimpleNamespace(run="r", params={"model": "vae", "dataset": "mnist", "seed": 1}, summary=vae, record=record, notes=["another", ""]),
+        SimpleNamespace(params={"model": "vae", "dataset": "mnist", "seed": 1}, summary=vae, **common),
         SimpleNamespace(
             run="r", params={"model": "classifier", "dataset": "mnist", "seed": 0}, summary=classifier, record=record, notes=["another", ""]
         ),

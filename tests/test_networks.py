@@ -14,7 +14,7 @@ def test_shapes_for_any_image_size(network, image_shape):
     dense = network in ("mlp", "linear")
     sizes = {"channels": () if dense else (4, 6), "units": (10,)}
     if network == "r1" and min(image_shape[:2]) <= 8:
-        with pytest.raises(InputError, match="network: received r1 with images of .* expected more than 8"):
+        with pytest.raises(InputError, match=r"network: received r1 with images of .* expected more than 8"):
             networks.encoder(network, image_shape, **sizes)
         return
     encoder = networks.encoder(network, image_shape, **sizes)

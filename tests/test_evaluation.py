@@ -83,9 +83,7 @@ def evaluated():
     common = {"run": "r", "record": {"data": {"note": "a note"}}, "notes": ["another", ""]}
     return [
         SimpleNamespace(params={"model": "vae", "dataset": "mnist", "seed": 1}, summary=vae, **common),
-        SimpleNamespace(
-            run="r", params={"model": "classifier", "dataset": "mnist", "seed": 0}, summary=classifier, record=record, notes=["another", ""]
-        ),
+        SimpleNamespace(params={"model": "classifier", "dataset": "mnist", "seed": 0}, summary=classifier, **common),
     ]
 
 

@@ -161,7 +161,7 @@ def draw_pictures(model, dataset, params, run):
     images, outputs = evaluation.reconstruction_grid(model, dataset.validation(evaluation.BATCH))
     plots.grids({"validation images": images, f"{params.model} outputs": outputs}, run.file("reconstructions.png"), params.pixel_range)
     if model.generates:
-        samples = model.sample(evaluation.GRID).numpy()
+        samples = progress.prior_images(model, evaluation.GRID, params.pixel_range).numpy()
         plots.grids({f"{params.model} samples from the prior": samples}, run.file("samples.png"), params.pixel_range)
         if params.latent_dim == 2 and params.prior == "normal":
             manifold = evaluation.manifold(model)

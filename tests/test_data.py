@@ -7,6 +7,7 @@ import tensorflow as tf
 from PIL import Image
 
 from tfdvae import data
+from tfdvae.build import build_model
 from tfdvae.errors import InputError
 
 
@@ -297,3 +298,35 @@ def test_mnist_is_prepared_from_files_placed_by_hand(tmp_path, monkeypatch):
         monkeypatch.setenv("TFDS_DATA_DIR", str(directory))
         digests.append(data.fingerprint(data.load_dataset("mnist")))
     assert digests[0] == digests[1]
+
+
+def test_variance_digits_have_their_shape_in_the_variance_alone():
+    plain, varied = data.load_dataset("digits"), data.load_dataset("variance_digits", pixel_range="real")
+    shape = np.concatenate([images for images, _ in plain.test(500).as_numpy_iterator()])
+    variances = np.concatenate(list(varied.pixel_variances(data.TEST, 500).as_numpy_iterator()))
+    np.testing.assert_allclose(variances, shape**2, rtol=1e-6)
+    drawn = [images for images, _ in varied.train(1456, seed=1).take(3).as_numpy_iterator()]  # three epochs in other orders
+    assert not np.array_equal(np.sort(drawn[0].ravel()), np.sort(drawn[1].ravel()))
+    tested = [next(varied.test(180).as_numpy_iterator())[0] for _ in range(2)]
+    np.testing.assert_array_equal(*tested)
+    assert np.all(tested[0][shape == 0] == 0)
+    standard = tested[0][shape > 0] / shape[shape > 0]
+    n = standard.size
+    assert abs(standard.mean()) < 4 / np.sqrt(n) and standard.std() == pytest.approx(1.0, abs=4 / np.sqrt(2 * n))
+
+
+def test_what_pixels_draw_is_not_what_a_layer_draws():
+    """Both start from the run's seed; were the draws one, a denoising autoencoder could read the noise off the image."""
+    varied = data.load_dataset("variance_digits", pixel_range="real")
+    images, _ = next(varied.train(500, seed=0).as_numpy_iterator())
+    model = build_model(model="dae", image_shape=(8, 8, 1), likelihood="gaussian_fixed", pixel_range="real", seed=0)
+    noise = (model.corrupted(tf.constant(images)) - images).numpy()
+    drawn = images != 0
+    correlation = np.corrcoef(np.sign(images[drawn]), noise[drawn])[0, 1]
+    assert abs(correlation) < 4 / np.sqrt(drawn.sum())
+
+
+def test_pixels_without_bounds_are_those_of_variance_datasets():
+    for name, pixel_range in (("digits", "real"), ("variance_digits", "unit")):
+        with pytest.raises(ValueError, match="pixel_range real"):
+            data.load_dataset(name, pixel_range=pixel_range)

@@ -226,3 +226,55 @@ def test_the_seed_decides_the_initial_weights():
     for one, two, equal in ((0, 0, True), (0, 1, False)):
         pairs = zip(small("vae", seed=one).trainable_variables, small("vae", seed=two).trainable_variables)
         assert all(np.array_equal(a, b) for a, b in pairs) is equal
+
+
+def test_an_autoencoder_explains_what_it_sees(images):
+    model = small("ae", likelihood="gaussian_fixed", sigma=2.0)
+    terms = model.loss_terms(images)
+    outputs = model.decode(model.encode(images))
+    squared = np.square(images - outputs).sum(axis=(1, 2, 3))
+    np.testing.assert_allclose(terms["mse"], squared / 30, rtol=1e-4)
+    constant = 15 * math.log(2 * math.pi * 4.0)  # half of 30 pixels
+    np.testing.assert_allclose(terms["loss"], squared / 8 + constant, rtol=1e-5)
+    assert model.codes(images).shape == (7, 3)
+    with pytest.raises(ValueError, match="prior"):
+        model.sample(2)
+
+
+def test_a_gate_multiplies_the_corrupted_image(images):
+    model = small("dae", gate=True, likelihood="gaussian_fixed", corruption="gaussian:0.2")
+    corrupted = model.corrupted(images, seed=SEED)
+    gates = model.gates(corrupted).numpy()
+    assert gates.min() > 0 and gates.max() < 1
+    np.testing.assert_allclose(model.reconstruct(images, seed=SEED), corrupted * gates, rtol=1e-5)
+    terms = model.loss_terms(images, seed=SEED)
+    np.testing.assert_allclose(terms["mse"], np.mean((corrupted * gates - images) ** 2, axis=(1, 2, 3)), rtol=1e-4)
+    with pytest.raises(ValueError, match="images to reconstruct"):
+        model.decode(tf.zeros((1, 3)))
+
+
+def test_im_dvae_sees_the_corrupted_image_and_explains_the_clean_one(images):
+    model = small("im_dvae", corruption="masking:0.5")
+    corrupted = model.corruption(images, seed=model.draw_seed(SEED, 1))
+    mean, log_variance = model.encode(corrupted)
+    outputs = model.decoder(model.draw_latent(mean, log_variance, SEED))
+    terms = model.loss_terms(images, seed=SEED)
+    np.testing.assert_allclose(terms["reconstruction"], model.likelihood.negative_log_likelihood(images, outputs), rtol=1e-5)
+    np.testing.assert_allclose(terms["kl"], model.prior.kl(mean, log_variance), rtol=1e-5)
+    assert not np.allclose(terms["kl"], model.prior.kl(*model.encode(images)))
+
+
+def test_im_dvae_is_evaluated_by_two_bounds(images):
+    model = small("im_dvae", corruption="gaussian:0.5")
+    terms = model.evaluation_terms(images, seed=SEED)
+    np.testing.assert_allclose(terms["kl"], model.prior.kl(*model.encode(images)), rtol=1e-5)
+    draws = [model.loss_terms(images, seed=model.draw_seed(SEED, 2 + i))["neg_elbo"] for i in range(8)]
+    np.testing.assert_allclose(terms["corrupted_neg_elbo"], np.mean(draws, axis=0), rtol=1e-5)
+    assert np.ptp(draws, axis=0).min() > 0
+
+
+def test_im_dvae_without_noise_is_a_vae(images):
+    quiet, vae = small("im_dvae", corruption="gaussian:1e-9"), small("vae")
+    vae.set_weights(quiet.get_weights())
+    for name, value in vae.loss_terms(images, seed=SEED).items():
+        np.testing.assert_allclose(quiet.loss_terms(images, seed=SEED)[name], value, rtol=1e-4)

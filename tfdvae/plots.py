@@ -13,7 +13,8 @@ import numpy as np
 from . import files
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-RANGES = {"unit": (0.0, 1.0, "gray"), "signed": (-1.0, 1.0, "gray"), "real": (-3.0, 3.0, "RdBu_r")}  # how pixels are shown
+GREY, DIVERGING = (matplotlib.colormaps[name].with_extremes(bad=line) for name, line in (("gray", "white"), ("RdBu_r", "0.6")))
+RANGES = {"unit": (0.0, 1.0, GREY), "signed": (-1.0, 1.0, GREY), "real": (-3.0, 3.0, DIVERGING)}  # how pixels are shown
 LABEL_BOX = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
 TITLES = {
     "loss": "loss",
@@ -74,7 +75,7 @@ def grids(columns, path, pixel_range="unit", side=8, limits=None):
     """
     figure, axes = plt.subplots(1, len(columns), figsize=(3.6 * len(columns), 3.8), squeeze=False, layout="constrained")
     for axis, (title, images), limit in zip(axes.flat, columns.items(), limits or [None] * len(columns)):
-        low, high, colours = (*limit, "gray") if limit else RANGES[pixel_range]
+        low, high, colours = (*limit, GREY) if limit else RANGES[pixel_range]
         shown = axis.imshow(mosaic(images[: side * side], low, high, side), cmap=colours, vmin=0.0, vmax=1.0, interpolation="nearest")
         axis.set_title(title)
         axis.set_axis_off()
@@ -148,11 +149,12 @@ def posterior(history, path):
 
 
 def mosaic(images, low=0.0, high=1.0, side=8):
-    """Tile images, `side` in a row and a light line between them, with low shown as 0 and high as 1: (H', W') grey or (H', W', 3)."""
+    """Tile images, `side` in a row and a line between them, with low shown as 0 and high as 1: (H', W') with NaN for the line, which the
+    colour maps here know, or (H', W', 3) with a white one."""
     images = np.clip((np.asarray(images, np.float32) - low) / (high - low), 0.0, 1.0)
     n, height, width, channels = images.shape
     rows = -(-n // side)
-    tiles = np.ones((rows * side, height + 1, width + 1, channels), np.float32)
+    tiles = np.full((rows * side, height + 1, width + 1, channels), np.nan if channels == 1 else 1.0, np.float32)
     tiles[:n, :-1, :-1] = images
     tiled = tiles.reshape(rows, side, height + 1, width + 1, channels).transpose(0, 2, 1, 3, 4)
     tiled = tiled.reshape(rows * (height + 1), side * (width + 1), channels)[:-1, :-1]

@@ -7,7 +7,6 @@ made from the frames alone.
 import io
 import itertools
 
-import matplotlib
 import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageDraw
@@ -29,18 +28,25 @@ def shown_images(dataset):
 
 def write_frame(run, epoch, model, images, pixel_range):
     """Write what a model makes of some images after an epoch as rows of a PNG: images, mean outputs, pixel-by-pixel samples of the
-    likelihood, and mean images of draws from the prior where there is one."""
+    likelihood, and draws from the prior where there is one."""
     outputs = model.output(images, seed=[TEST_SEED, 0])
     rows = [images, model.likelihood.mean(outputs), model.likelihood.sample(outputs, seed=[TEST_SEED, 1])]
     if model.generates:
-        rows += tf.split(model.sample(2 * len(images)), 2)
+        rows += tf.split(prior_images(model, 2 * len(images), pixel_range), 2)
     low, high, colours = plots.RANGES[pixel_range]
     tiles = plots.mosaic(tf.concat(rows, axis=0), low, high, side=len(images))
     if tiles.ndim == 2:
-        tiles = matplotlib.colormaps[colours](tiles)[..., :3]
+        tiles = colours(tiles)[..., :3]
     content = io.BytesIO()
     Image.fromarray(np.round(255 * tiles).astype(np.uint8)).save(content, format="png")
     run.write_frame(epoch, content.getvalue())
+
+
+def prior_images(model, n, pixel_range):
+    """Return n images of draws from the prior, (n, H, W, C): mean images, or samples pixel by pixel where pixels are "real", whose
+    means say nothing."""
+    outputs = model.output_of_prior(n)
+    return model.likelihood.sample(outputs, [0, 1]) if pixel_range == "real" else model.likelihood.mean(outputs)
 
 
 def figure(run, name):

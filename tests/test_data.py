@@ -141,7 +141,7 @@ def test_names_that_lead_elsewhere_are_refused(name):
 
 
 def test_misspelt_choices_are_refused():
-    with pytest.raises(ValueError, match=r"pixel_range to be one of unit, signed. Received 'Signed'"):
+    with pytest.raises(ValueError, match=r"pixel_range to be one of unit, signed, real. Received 'Signed'"):
         data.load_dataset("digits", pixel_range="Signed")
     with pytest.raises(ValueError, match="binarize"):
         data.load_dataset("digits", binarize="thresh")

@@ -11,12 +11,14 @@ import sys
 import numpy as np
 import pytest
 from conftest import ROOT
+from PIL import Image
 
 import evaluate
 import tfdvae
 import train
 from params import ParameterError
 from tfdvae.errors import InputError
+from tfdvae.runs import Run
 
 TINY = ["--epochs", "2", "--channels", "4", "8", "--hidden-units", "16", "--batch-size", "256", "--latent-dim", "4"]
 
@@ -53,7 +55,7 @@ def test_train_says_what_runs_and_writes_a_whole_run_folder(trained):
         assert f" {term}: " in out and f" val_{term}: " in out
     assert "python evaluate.py --checkpoint runs/digits-dvae-seed0" in out
     names = {p.name for p in (folder / "runs" / "digits-dvae-seed0").iterdir()}
-    pictures = {"curves.png", "reconstructions.png", "samples.png"}
+    pictures = {"curves.png", "posterior.png", "reconstructions.png", "samples.png", "progress.png", "progress.gif", "frames"}
     assert names == {
         "run.json",
         "history.csv",
@@ -148,7 +150,7 @@ def refused(trained, *words, script="train.py"):
     "words, message",
     [
         (["imagenet"], "digits, mnist, cifar10"),
-        (["--model", "gan"], "vae, dae, dvae, classifier"),
+        (["--model", "gan"], "ae, dae, vae, dvae, im_dvae, classifier"),
         (["--colour", "3"], "--colour: no such option"),
         (["--epochs", "0"], "epochs: received 0"),
         (["--kl-weight", "-1"], "kl_weight: received -1.0"),
@@ -161,6 +163,8 @@ def refused(trained, *words, script="train.py"):
         (["--run-dir", "runs/digits-vae-seed0", "--resume", "--seed", "9"], "seed: received 9, but .* was started with 0"),
         (["mnist", "--run-dir", "runs/digits-vae-seed0", "--resume"], "preset: received mnist"),
         (["--run-dir", "/proc/new"], "run_dir"),
+        (["--kl-schedule", "wait:90:-0.1"], "kl_schedule: received 'wait:90:-0.1'"),
+        (["--gate"], "gate: received True; expected False"),
     ],
 )
 def test_train_refuses_before_anything_is_imported_or_written(trained, words, message):
@@ -173,6 +177,7 @@ def test_train_refuses_before_anything_is_imported_or_written(trained, words, me
         (["--dataset", "no_such_set"], "dataset: received 'no_such_set'; expected digits, folder:PATH"),
         (["--batch-size", "1457"], "batch_size: received 1457; expected at most the number .* 1456"),
         (["--dataset", "folder:nowhere"], "nowhere is not a folder"),
+        (["--network", "r1"], "network: received r1 with images of 8x8 pixels; expected more than 8"),
     ],
 )
 def test_train_refuses_data_that_does_not_fit(trained, words, message):
@@ -192,6 +197,7 @@ def test_train_refuses_data_that_does_not_fit(trained, words, message):
         (["--checkpoint", "runs/digits-vae-seed0", "runs/../runs/digits-vae-seed0"], "each once"),
         ([], "checkpoint: received none"),
         (["--chekpoint", "x"], "did you mean --checkpoint"),
+        (["--checkpoint", "runs/digits-vae-seed0", "--corrupt", "fog:0.3"], "corrupt: received 'fog:0.3'; expected gaussian:SIGMA"),
         (["--checkpoint", "runs/digits-vae-seed0", "--output", "runs/digits-vae-seed0/run.json"], "output: .*is a file"),
     ],
 )
@@ -215,7 +221,7 @@ def test_classes_are_asked_for_only_where_they_are_needed(tmp_path, folder_of_cl
         with pytest.raises(InputError, match="no classes"):
             train.main(model=model, run_dir=str(tmp_path / "new"), **tiny, **extra)
         assert not (tmp_path / "new").exists()
-    path = train.main(model="dae", run_dir=str(tmp_path / "run"), **tiny)
+    path = train.main(model="dae", memory_limit=1e-9, run_dir=str(tmp_path / "run"), **tiny)  # streamed
     assert evaluate.main([path])[0].summary["n"] == 2
 
 
@@ -251,3 +257,45 @@ def test_a_classifier_of_other_data_is_refused(trained, folder_of_classes):
     other = train.main(dataset=f"folder:{folder_of_classes}", model="vae", run_dir=str(folder_of_classes.parent / "run"), **tiny)
     with pytest.raises(InputError, match="was trained with dataset digits; expected folder:"):
         evaluate.main([other], classifier=str(folder / "runs" / "digits-classifier-seed0"))
+
+
+def test_a_gated_autoencoder_of_variance_digits_from_training_to_its_numbers(tmp_path):
+    tiny = {"epochs": 2, "channels": (4,), "hidden_units": (16,), "batch_size": 256, "latent_dim": 4}
+    data = {"dataset": "variance_digits", "pixel_range": "real", "likelihood": "gaussian_fixed"}
+    path = train.main(model="dae", gate=True, corruption="gaussian:0.2", run_dir=str(tmp_path / "run"), **tiny, **data)
+    (found,) = evaluate.main([path], probe=True, corrupt="masking:0.5", output=str(tmp_path / "results"))
+    per_image = Run(path).read_evaluation()[1]
+    further = {"mse", "pca_mse", "probe_error", "optimal_mse", "mse_of_corrupted", "mse_from_corrupted", "mse_from_clean"}
+    assert further <= set(per_image) and all(per_image[name].shape == (180,) for name in further)
+    assert per_image["optimal_mse"].mean() < per_image["mse"].mean()  # nothing does better than what knows the variances
+    assert 0 < found.summary["probe_error"]["mean"] < 1
+    pictures = {p.name for p in (tmp_path / "run").glob("*.png")}
+    assert {"test_gate.png", "test_codes.png", "test_corrupted.png", "progress.png"} <= pictures
+    assert not {"samples.png", "posterior.png", "test_variance.png"} & pictures
+    header = (tmp_path / "results" / "table.csv").read_text().splitlines()[0]
+    assert header.endswith(",classifier_error,mse,pca_mse,optimal_mse,mse_of_corrupted,mse_from_corrupted,mse_from_clean,probe_error")
+
+
+def test_a_vae_in_the_plane_with_learned_variances_and_every_schedule(tmp_path, capsys):
+    tiny = {"epochs": 2, "channels": (4,), "hidden_units": (16,), "batch_size": 64, "latent_dim": 2, "likelihood": "gaussian"}
+    schedules = {"kl_schedule": "linear:9", "kl_weight": 1000.0, "learning_rate_schedule": "plateau", "learning_rate": 0.02}
+    path = train.main(model="vae", run_dir=str(tmp_path / "run"), **tiny, **schedules)
+    assert "posterior collapse: 0 of 2 latent dimensions are active" in capsys.readouterr().out
+    rows = Run(path).read_history()
+    assert [row["kl_weight"] for row in rows] == pytest.approx([1000 * (sum(range(9)) / 9 + 14) / 23, 1000], rel=1e-2)
+    assert {"learning_rate", "active_units", "posterior_std_max", "kl_0", "kl_1"} <= set(rows[0])
+    with Image.open(tmp_path / "run" / "progress.gif") as animation:
+        assert animation.n_frames == 2
+    (found,) = evaluate.main([path])
+    assert any("log(2 pi)/2" in note for note in found.notes)
+    pictures = {p.name for p in (tmp_path / "run").glob("*.png")}
+    assert {"manifold.png", "posterior.png", "samples.png", "test_variance.png"} <= pictures
+
+
+def test_im_dvae_with_a_mixture_reports_two_bounds_and_says_so(tmp_path, capsys):
+    tiny = {"epochs": 1, "channels": (4,), "hidden_units": (16,), "batch_size": 500, "latent_dim": 2}
+    path = train.main(model="im_dvae", prior="mixture", prior_components=3, run_dir=str(tmp_path / "run"), **tiny)
+    (found,) = evaluate.main([path])
+    assert {"neg_elbo", "corrupted_neg_elbo"} <= set(found.summary)
+    out = capsys.readouterr().out
+    assert "−ELBO of corrupted input" in out and "averaged over 8 corruptions" in out and "estimate from one draw of z" in out

@@ -27,7 +27,8 @@ setup(
         "pillow>=10",
         "filelock>=3.20.1",  # holds a run folder; from then on never through a link
         "safetensors>=0.4",
-        "scikit-learn>=1.3",
+        "scikit-learn>=1.5",
+        "scipy>=1.11",
         "tyro>=1.0",
     ],
     extras_require={"test": ["pytest>=8", "hypothesis>=6.100"], "dev": ["pytest>=8", "hypothesis>=6.100", "ruff"]},

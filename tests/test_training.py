@@ -24,20 +24,37 @@ def test_staircase_falls_to_a_tenth_at_each_fifth_and_not_below_its_floor():
     assert [float(cosine(step)) for step in (0, 10, 20)] == pytest.approx([1.0, 0.5, 0.0], abs=1e-6)
 
 
-def test_a_resumed_run_ends_as_an_uninterrupted_one(digits, tmp_path):
+def test_a_plateau_lowers_the_rate_after_ten_epochs_that_were_no_better():
+    """As PyTorch's ReduceLROnPlateau: the eleventh in a row reduces, and the count begins again."""
+    assert training.plateau_rate([], 0.1) == 0.1
+    assert training.plateau_rate([5.0, 4.0] + [4.0] * 10, 0.1) == 0.1
+    assert training.plateau_rate([5.0, 4.0] + [4.0] * 11, 0.1) == pytest.approx(0.01)
+    assert training.plateau_rate([5.0, 4.0] + [4.0] * 10 + [3.0] * 11, 0.1) == 0.1
+    assert training.plateau_rate([-4.0] + [-4.0003] * 11, 0.1) == pytest.approx(0.01)  # lower, but by less than a ten-thousandth
+    assert training.plateau_rate([4.0] * 23, 0.1) == pytest.approx(0.001)
+
+
+VARIED = {"model": "im_dvae", "prior": "vampprior", "prior_components": 3, "kl_schedule": "linear:9"}
+
+
+@pytest.mark.parametrize("parameters, rates", [({"model": "dvae"}, "cosine"), (VARIED, "plateau")])
+def test_a_resumed_run_ends_as_an_uninterrupted_one(parameters, rates, digits, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "PATIENCE", -1)  # so that every epoch reduces
     finals = []
     for stops in ((4,), (1, 3, 4)):
         run = Run(tmp_path / str(len(stops)))
         run.path.mkdir()
         for i, stop in enumerate(stops):
-            model = build_model(image_shape=(8, 8, 1), model="dvae", seed=3, **SMALL)
+            model = build_model(image_shape=(8, 8, 1), seed=3, **parameters, **SMALL)
             callback = keras.callbacks.LambdaCallback(
                 on_epoch_end=lambda epoch, logs, m=model, s=stop: setattr(m, "stop_training", epoch + 1 == s)
             )
             model.fit = lambda *a, fit=model.fit, extra=callback, **k: fit(*a, **{**k, "callbacks": [*k["callbacks"], extra]})
-            training.fit(model, digits, run, epochs=4, resume=i > 0, **FIT)
+            training.fit(model, digits, run, epochs=4, resume=i > 0, **{**FIT, "learning_rate_schedule": rates})
+        assert sorted(run.frames()) == [1, 2, 3, 4]
         finals.append((run.read_weights(runs.LAST)[0], run.read_history()))
     assert finals[0][1] == finals[1][1] and len(finals[0][1]) == 4
+    assert finals[0][1][3]["learning_rate"] < 0.5 * finals[0][1][0]["learning_rate"]
     for name, value in finals[0][0].items():
         np.testing.assert_array_equal(value, finals[1][0][name])
 

@@ -166,8 +166,9 @@ def draw_pictures(model, dataset, params, run):
         if params.latent_dim == 2 and params.prior == "normal":
             manifold = evaluation.manifold(model)
             plots.grids({"images over the latent plane": manifold}, run.file("manifold.png"), params.pixel_range, evaluation.MANIFOLD_SIDE)
-    progress.figure(run, "progress.png")
-    progress.animation(run, "progress.gif")
+    rows = progress.rows_of(model)
+    progress.figure(run, "progress.png", rows)
+    progress.animation(run, "progress.gif", rows)
 
 
 def command_line(arguments):

@@ -30,8 +30,8 @@ def test_a_frame_shows_images_outputs_samples_and_draws(run):
 
 
 def test_frames_become_a_figure_and_an_animation(run):
-    progress.figure(run, "progress.png")
-    progress.animation(run, "progress.gif")
+    progress.figure(run, "progress.png", "images")
+    progress.animation(run, "progress.gif", "images")
     assert run.file("progress.png").read_bytes().startswith(b"\x89PNG")
     with Image.open(io.BytesIO(run.file("progress.gif").read_bytes())) as animation:
         assert animation.n_frames == 3 and animation.width >= 400
@@ -39,7 +39,7 @@ def test_frames_become_a_figure_and_an_animation(run):
 
 def test_a_long_training_has_an_animation_of_bearable_length(run, monkeypatch):
     monkeypatch.setattr(progress, "LONGEST", 2)
-    progress.animation(run, "progress.gif")
+    progress.animation(run, "progress.gif", "images")
     with Image.open(run.file("progress.gif")) as animation:
         assert animation.n_frames == 2
 

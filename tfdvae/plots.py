@@ -4,11 +4,8 @@ import io
 import pathlib
 
 import matplotlib
-
-matplotlib.use("Agg")  # files, not windows: runs on a machine without a screen
-
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure  # not pyplot: files need no screen, and a notebook keeps the windows that it has
 
 from . import files
 
@@ -34,7 +31,8 @@ def run_curves(history, path):
     terms = [term for term in TITLES if f"val_{term}" in history[0]]
     columns = 2 if len(terms) in (2, 4) else 3
     rows = -(-len(terms) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(4.2 * columns, 3.1 * rows), squeeze=False, layout="constrained")
+    figure = Figure(figsize=(4.2 * columns, 3.1 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
     for axis, term in zip(axes.flat, terms):
         for prefix, style, label in (("", "--", "training"), ("val_", "-", "validation")):
             axis.plot(*_series(history, prefix + term), style, color=COLOURS[0], label=label)
@@ -48,7 +46,8 @@ def run_curves(history, path):
 
 def compared_curves(histories, term, path, title=""):
     """Draw one validation term of several runs over their epochs: histories is name -> rows."""
-    figure, axis = plt.subplots(figsize=(5.6, 3.8), layout="constrained")
+    figure = Figure(figsize=(5.6, 3.8), layout="constrained")
+    axis = figure.subplots()
     values = []
     for i, (name, history) in enumerate(histories.items()):
         for key, style, what in ((term, "-", ""), (f"vae_{term}", ":", ", VAE's own output")):
@@ -73,7 +72,8 @@ def grids(columns, path, pixel_range="unit", side=8, limits=None):
         side: images in a row.
         limits: lowest and highest value of grey scales, one pair a column, None for that of the pixel range; none given: for all.
     """
-    figure, axes = plt.subplots(1, len(columns), figsize=(3.6 * len(columns), 3.8), squeeze=False, layout="constrained")
+    figure = Figure(figsize=(3.6 * len(columns), 3.8), layout="constrained")
+    axes = figure.subplots(1, len(columns), squeeze=False)
     for axis, (title, images), limit in zip(axes.flat, columns.items(), limits or [None] * len(columns)):
         low, high, colours = (*limit, GREY) if limit else RANGES[pixel_range]
         shown = axis.imshow(mosaic(images[: side * side], low, high, side), cmap=colours, vmin=0.0, vmax=1.0, interpolation="nearest")
@@ -85,41 +85,27 @@ def grids(columns, path, pixel_range="unit", side=8, limits=None):
     _save(figure, path)
 
 
-def rows(named, path, pixel_range="unit"):
-    """Draw sets of images as rows under each other: label -> (n, H, W, C)."""
-    low, high, colours = RANGES[pixel_range]
-    n, height, width, _ = next(iter(named.values())).shape
-    tall = 9.0 / (n * width) * height  # inches of a row
-    figure, axes = plt.subplots(len(named), 1, figsize=(10.0, (tall + 0.08) * len(named)), squeeze=False, layout="constrained")
-    for axis, (label, images) in zip(axes.flat, named.items()):
-        axis.imshow(mosaic(images, low, high, n), cmap=colours, vmin=0.0, vmax=1.0, interpolation="nearest")
-        axis.set_ylabel(label, rotation=0, ha="right", va="center")
-        axis.set_xticks([])
-        axis.set_yticks([])
-        axis.spines[:].set_visible(False)
-    _save(figure, path)
-
-
-def frames(pictures, path):
-    """Draw pictures that are tiled already beside each other: title -> (H, W, 3) of 0 to 255."""
+def frames(pictures, path, caption):
+    """Draw pictures that are tiled already beside each other: title -> (H, W, 3) of 0 to 255; and a caption under them."""
     height, width, _ = next(iter(pictures.values())).shape
-    figure, axes = plt.subplots(
-        1, len(pictures), figsize=(2.4 * len(pictures), 2.4 * height / width + 0.4), squeeze=False, layout="constrained"
-    )
+    figure = Figure(figsize=(2.4 * len(pictures), 2.4 * height / width + 0.6), layout="constrained")
+    axes = figure.subplots(1, len(pictures), squeeze=False)
     for axis, (title, picture) in zip(axes.flat, pictures.items()):
         axis.imshow(picture, interpolation="nearest")
         axis.set_title(title, fontsize=10)
         axis.set_axis_off()
+    figure.supxlabel(caption, fontsize=9)
     _save(figure, path)
 
 
 def scatter(points, classes, class_names, path, title):
     """Draw (n, 2) points, coloured by class where there are classes."""
-    figure, axis = plt.subplots(figsize=(6.4, 5.2), layout="constrained")
+    figure = Figure(figsize=(6.4, 5.2), layout="constrained")
+    axis = figure.subplots()
     if classes is None:
         axis.scatter(*points.T, s=4, color=COLOURS[0])
     else:
-        colours = plt.get_cmap("tab10" if len(class_names) <= 10 else "turbo", max(10, len(class_names)))
+        colours = matplotlib.colormaps["tab10" if len(class_names) <= 10 else "turbo"].resampled(max(10, len(class_names)))
         for k, name in enumerate(class_names):
             axis.scatter(*points[classes == k].T, s=4, color=colours(k), label=name)
             if np.any(classes == k):  # named in the picture too, since ten colours are more than every eye can tell apart
@@ -132,7 +118,8 @@ def scatter(points, classes, class_names, path, title):
 
 def posterior(history, path):
     """Draw what the posterior does over the epochs of a run: active units, KL of each dimension, extremes of mean and deviation."""
-    figure, axes = plt.subplots(1, 4, figsize=(15.0, 3.2), layout="constrained")
+    figure = Figure(figsize=(15.0, 3.2), layout="constrained")
+    axes = figure.subplots(1, 4)
     dimensions = [key for key in history[0] if key.startswith("kl_") and key[3:].isdigit()]
     axes[0].plot(*_series(history, "active_units"), color=COLOURS[0])
     axes[0].set_ylim(bottom=0)
@@ -187,5 +174,4 @@ def _focus(axis, values):
 def _save(figure, path):
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=130, bbox_inches="tight")
-    plt.close(figure)
     files.write(pathlib.Path(path), content.getvalue())

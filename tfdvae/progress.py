@@ -49,22 +49,27 @@ def prior_images(model, n, pixel_range):
     return model.likelihood.sample(outputs, [0, 1]) if pixel_range == "real" else model.likelihood.mean(outputs)
 
 
-def figure(run, name):
-    """Draw the frames of some epochs beside each other."""
+def rows_of(model):
+    """Say what the rows of a model's frames are, from the top."""
+    return "images, outputs, outputs sampled pixel by pixel" + (", draws from the prior" if model.generates else "")
+
+
+def figure(run, name, rows):
+    """Draw the frames of some epochs beside each other; `rows` is of `rows_of`."""
     frames = run.frames()
     last = max(frames)
     chosen = {epoch: Image.open(io.BytesIO(frames[epoch].read_bytes())) for epoch in sorted({*CHOSEN, last}) if epoch in frames}
     if len(chosen) > 6:  # as many as a page shows
         chosen = {epoch: chosen[epoch] for epoch in (*list(chosen)[:-1:2], last)}
-    plots.frames({f"epoch {epoch}": np.asarray(image) for epoch, image in chosen.items()}, run.file(name))
+    plots.frames({f"epoch {epoch}": np.asarray(image) for epoch, image in chosen.items()}, run.file(name), f"rows: {rows}")
 
 
-def animation(run, name):
-    """Write an animated GIF of the frames, at most `LONGEST` of them, that stays on the last for a while."""
+def animation(run, name, rows):
+    """Write an animated GIF of the frames, at most `LONGEST` of them, that stays on the last for a while; `rows` is of `rows_of`."""
     frames = run.frames()
     epochs = sorted(frames)
     thinned = sorted({epochs[round(i)] for i in np.linspace(0, len(epochs) - 1, min(LONGEST, len(epochs)))})
-    pictures = [_captioned(frames[epoch], f"epoch {epoch}") for epoch in thinned]
+    pictures = [_captioned(frames[epoch], f"epoch {epoch}: {rows}") for epoch in thinned]
     content = io.BytesIO()
     durations = [*itertools.repeat(150, len(pictures) - 1), 2000]  # milliseconds
     pictures[0].save(content, format="gif", save_all=True, append_images=pictures[1:], duration=durations, loop=0)

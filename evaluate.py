@@ -196,7 +196,7 @@ def probe_codes(run, model, dataset):
     def gather(part, most):
         return evaluation.codes_and_images(model, dataset.in_order(part, evaluation.BATCH), most)
 
-    train_codes, train_images, train_classes = gather(data.TRAIN, codes.MOST)
+    train_codes, train_images, train_classes = gather(data.TRAIN, codes.most_images(dataset.image_shape))
     test_codes, test_images, test_classes = gather(data.TEST, dataset.sizes[data.TEST])
     errors = {"pca_mse": codes.pca_errors(train_images, test_images, model.latent_dim)}
     if dataset.num_classes > 1:

@@ -1,5 +1,6 @@
 """What is in a code: how well a linear classifier reads the class off it, how it looks in a plane, and what a PCA of its size does."""
 
+import math
 import warnings
 
 import numpy as np
@@ -9,8 +10,14 @@ from sklearn.manifold import TSNE
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-MOST = 60_000  # training images at most that a probe or a PCA is fitted to
+MOST = 60_000  # training images at most that a probe and a PCA are fitted to
+MOST_VALUES = 150_000_000  # of all their pixels; 1.2 GB as a PCA takes them
 SHOWN = 2_000  # codes at most in a picture
+
+
+def most_images(image_shape):
+    """Return how many training images of a shape a probe and a PCA are fitted to, at most."""
+    return max(1, min(MOST, MOST_VALUES // math.prod(image_shape)))
 
 
 def linear_probe_errors(codes, classes, test_codes, test_classes):
@@ -37,7 +44,7 @@ def pca_errors(images, test_images, latent_dim):
         latent_dim: number of components; no more are taken than there are pixels or images.
     """
     flat, test_flat = (np.asarray(each, np.float64).reshape(len(each), -1) for each in (images, test_images))
-    pca = PCA(min(latent_dim, *flat.shape), svd_solver="covariance_eigh").fit(flat)
+    pca = PCA(min(latent_dim, *flat.shape), random_state=0).fit(flat)
     restored = pca.inverse_transform(pca.transform(test_flat))
     return np.mean(np.square(restored - test_flat), axis=1).astype(np.float32)
 

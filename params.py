@@ -110,7 +110,7 @@ class Params:
     # Adam's step size at the start
     learning_rate: float = 2e-3
     # constant, cosine (to zero over all epochs), staircase (a tenth at each fifth of the epochs, not below 1e-5, as in R0) or plateau (a
-    # tenth whenever 10 epochs have not lowered the training loss, as in R2)
+    # tenth whenever more than 10 epochs in a row have not lowered the training loss, as in R2)
     learning_rate_schedule: str = "cosine"
     # of the networks' arithmetic: float32, bfloat16, or auto, which takes bfloat16 where the hardware multiplies it
     precision: str = "auto"

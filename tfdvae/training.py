@@ -48,7 +48,7 @@ def learning_rates(schedule, start, epochs, steps_per_epoch):
 
 
 def plateau_rate(losses, start):
-    """Return the learning rate after epochs with these training losses: a tenth for every 10 in a row that have not lowered it.
+    """Return the learning rate after epochs with these training losses: a tenth whenever more than `PATIENCE` in a row have not lowered it.
 
     PyTorch's ReduceLROnPlateau, which R2 uses: a loss is lower if it is by more than a ten-thousandth, and the count begins again after
     each reduction.
@@ -222,6 +222,8 @@ def observer(model, dataset, run):
 
 class SaveEveryEpoch(keras.callbacks.Callback):
     """After every epoch write the state to go on from, the weights if the validation loss is the lowest so far, and the history.
+
+    The state comes first: what follows it can be made from it, should the process die in between (see `restore`).
 
     Args:
         run: `Run`.

@@ -246,6 +246,7 @@ PRESETS = {
     "mnist_mlp": MNIST_MLP,
     "mnist_r4": MNIST_R4,
     "mnist_r4_ae": dataclasses.replace(MNIST_R4, kl_weight=0.0),
+    "mnist_r4_annealed": dataclasses.replace(MNIST_R4, kl_schedule="wait:90:0.0005"),
     "mnist_r4_mlp": dataclasses.replace(MNIST_R4, network="mlp", channels=(), hidden_units=(500, 500), decoder_units=(500,)),
     # a Gaussian of variance 784 / 2, R4's mean squared error over pixels: so little is gained by a code that using none is the optimum
     "mnist_collapse": dataclasses.replace(MNIST_R4, likelihood="gaussian_fixed", sigma=19.8, epochs=3),
@@ -314,6 +315,10 @@ def check(params):
         default = getattr(Params, name)
         other = params.model in models or getattr(params, name) == default
         require(name, other, f"{default} for model {params.model}, which has no KL term", f"choose model {' or '.join(models)}")
+    alone = params.prior == "vampprior" and params.prior_components == 1
+    require("prior_components", not alone, "at least 2 for a vampprior, whose pseudo-inputs are normalised together")
+    watched = params.learning_rate_schedule != "plateau" or params.kl_schedule == "constant"
+    require("learning_rate_schedule", watched, "another one with a kl_schedule, which raises the loss that plateau watches")
     require("gate", params.model == "dae" or not params.gate, "False: a gate multiplies a corrupted input", "choose model dae")
 
     if params.model == "classifier":

@@ -326,6 +326,16 @@ def test_what_pixels_draw_is_not_what_a_layer_draws():
     assert abs(correlation) < 4 / np.sqrt(drawn.sum())
 
 
+def test_parts_draw_apart():
+    """A probe is fitted to training images; were their draws those of the test images, it would know them."""
+    varied = data.load_dataset("variance_digits", pixel_range="real")
+    parts = [next(varied.in_order(part, 160).as_numpy_iterator())[0] for part in (data.TRAIN, data.VALIDATION, data.TEST)]
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        drawn = (parts[one] != 0) & (parts[other] != 0)
+        correlation = np.corrcoef(np.sign(parts[one][drawn]), np.sign(parts[other][drawn]))[0, 1]
+        assert abs(correlation) < 4 / np.sqrt(drawn.sum())
+
+
 def test_pixels_without_bounds_are_those_of_variance_datasets():
     for name, pixel_range in (("digits", "real"), ("variance_digits", "unit")):
         with pytest.raises(ValueError, match="pixel_range real"):

@@ -257,7 +257,7 @@ def test_im_dvae_sees_the_corrupted_image_and_explains_the_clean_one(images):
     model = small("im_dvae", corruption="masking:0.5")
     corrupted = model.corruption(images, seed=model.draw_seed(SEED, 1))
     mean, log_variance = model.encode(corrupted)
-    outputs = model.decoder(model.draw_latent(mean, log_variance, SEED))
+    outputs = model.decoder(model.draw_latent(mean, log_variance, SEED)[0])
     terms = model.loss_terms(images, seed=SEED)
     np.testing.assert_allclose(terms["reconstruction"], model.likelihood.negative_log_likelihood(images, outputs), rtol=1e-5)
     np.testing.assert_allclose(terms["kl"], model.prior.kl(mean, log_variance), rtol=1e-5)

@@ -106,6 +106,8 @@ def test_a_wrong_value_is_refused_by_name(name, value, expected):
         ("likelihood", {"model": "dae", "gate": True}),
         ("prior", {"model": "ae", "prior": "mixture"}),
         ("kl_schedule", {"model": "dae", "kl_schedule": "linear:9"}),
+        ("prior_components", {"prior": "vampprior", "prior_components": 1}),
+        ("learning_rate_schedule", {"learning_rate_schedule": "plateau", "kl_schedule": "linear:9"}),
         ("label_weight", {"model": "ae", "label_weight": 1.0}),
     ],
 )

@@ -56,8 +56,8 @@ def test_mixture_log_density_agrees_with_scipy():
 
 def test_a_mixture_of_one_standard_normal_has_the_closed_form_kl():
     mean, log_variance = (tf.repeat(tf.constant([row]), 100_000, axis=0) for row in ([0.7, -1.2], [-0.5, 0.3]))
-    latents = mean + tf.exp(0.5 * log_variance) * tf.random.stateless_normal(mean.shape, [1, 2])
-    estimate = mixture([1.0], [[0.0, 0.0]], [[1.0, 1.0]]).kl(mean, log_variance, latents).numpy()
+    noise = tf.random.stateless_normal(mean.shape, [1, 2])
+    estimate = mixture([1.0], [[0.0, 0.0]], [[1.0, 1.0]]).kl(mean, log_variance, noise).numpy()
     closed = kl_from_standard_normal(mean[:1], log_variance[:1]).numpy()[0]
     assert estimate.mean(dtype=np.float64) == pytest.approx(closed, abs=4 * float(estimate.std()) / math.sqrt(len(estimate)))
 
@@ -65,6 +65,12 @@ def test_a_mixture_of_one_standard_normal_has_the_closed_form_kl():
 def test_kl_of_the_mixture_from_far_away_is_finite():
     far = tf.fill((1, 2), 1e4)
     assert np.isfinite(mixture([0.5, 0.5], [[0.0, 0.0], [1.0, 1.0]], [[1.0, 1.0]] * 2).kl(far, tf.zeros((1, 2)), far).numpy()).all()
+
+
+def test_kl_of_a_posterior_narrower_than_float32_can_add_to_its_mean():
+    mean, log_variance, noise = tf.fill((1, 2), 3.0), tf.fill((1, 2), -90.0), tf.ones((1, 2))
+    estimate = mixture([1.0], [[0.0, 0.0]], [[1.0, 1.0]]).kl(mean, log_variance, noise).numpy()
+    assert estimate == pytest.approx([90.0 + 9.0 - 1.0], rel=1e-6)  # log q = 90 - 1 - log 2 pi, log p = -9 - log 2 pi
 
 
 def test_samples_of_a_mixture_come_from_its_components():
@@ -84,7 +90,7 @@ def test_vampprior_is_the_equal_mixture_of_the_posteriors_of_its_pseudo_inputs()
     def encode(images):  # posterior N(x, 1)
         return images[:, 0, 0], tf.zeros((len(images), 1))
 
-    z = tf.constant([[0.5], [3.0]])
+    z = tf.constant([[0.5], [3.0]])  # of posteriors N(0, 1), so the noise too
     expected = np.log(0.5 * scipy.stats.norm.pdf(z[:, 0], -3) + 0.5 * scipy.stats.norm.pdf(z[:, 0], 3))
     kl = prior.kl(tf.zeros((2, 1)), tf.zeros((2, 1)), z, encode)
     np.testing.assert_allclose(kl, scipy.stats.norm.logpdf(z[:, 0]) - expected, rtol=1e-5)

@@ -276,9 +276,9 @@ def test_a_gated_autoencoder_of_variance_digits_from_training_to_its_numbers(tmp
     assert header.endswith(",classifier_error,mse,pca_mse,optimal_mse,mse_of_corrupted,mse_from_corrupted,mse_from_clean,probe_error")
 
 
-def test_a_vae_in_the_plane_with_learned_variances_and_every_schedule(tmp_path, capsys):
+def test_a_vae_in_the_plane_with_learned_variances_and_a_schedule(tmp_path, capsys):
     tiny = {"epochs": 2, "channels": (4,), "hidden_units": (16,), "batch_size": 64, "latent_dim": 2, "likelihood": "gaussian"}
-    schedules = {"kl_schedule": "linear:9", "kl_weight": 1000.0, "learning_rate_schedule": "plateau", "learning_rate": 0.02}
+    schedules = {"kl_schedule": "linear:9", "kl_weight": 1000.0, "learning_rate": 0.02}
     path = train.main(model="vae", run_dir=str(tmp_path / "run"), **tiny, **schedules)
     assert "posterior collapse: 0 of 2 latent dimensions are active" in capsys.readouterr().out
     rows = Run(path).read_history()

@@ -49,12 +49,13 @@ class StandardNormal(keras.layers.Layer):
     passes = 0  # through the encoder, beside the model's own
     note = ""  # what a reader of its numbers must know
 
-    def kl(self, mean, log_variance, latents=None, encode=None):
+    def kl(self, mean, log_variance, noise=None, encode=None):
         """Return KL(posterior || prior) of each image: (B,), nats.
 
         Args:
             mean, log_variance: (B, latent_dim), the posterior.
-            latents: (B, latent_dim), a draw from it, for a prior that estimates; this one has the closed form.
+            noise: (B, latent_dim), standard normal, of the draw mean + exp(log_variance / 2) * noise, for a prior that estimates; this
+                one has the closed form.
             encode: see above.
         """
         return kl_from_standard_normal(mean, log_variance)
@@ -94,9 +95,11 @@ class Mixture(keras.layers.Layer):
         """Return log-weights (K,), means and log-variances (K, latent_dim) of the components."""
         return tf.nn.log_softmax(self.logits), tf.convert_to_tensor(self.means), tf.convert_to_tensor(self.log_variances)
 
-    def kl(self, mean, log_variance, latents, encode=None):
+    def kl(self, mean, log_variance, noise, encode=None):
         """Estimate KL(posterior || prior) of each image from its draw: (B,), nats. See `StandardNormal.kl`."""
-        return normal_log_density(latents, mean, log_variance) - mixture_log_density(latents, *self.parameters(encode))
+        of_posterior = -0.5 * tf.reduce_sum(LOG_2PI + log_variance + tf.square(noise), axis=-1)  # exact where z - mean would be rounded
+        latents = mean + tf.exp(0.5 * log_variance) * noise
+        return of_posterior - mixture_log_density(latents, *self.parameters(encode))
 
     def sample(self, n, latent_dim, seed, encode=None):
         """Draw n latents: (n, latent_dim). `seed` is a pair of integers."""
@@ -126,7 +129,7 @@ class VampPrior(Mixture):
         self.image_shape = tuple(image_shape)
 
     def build(self, input_shape):
-        # grey noise about mid-grey: pseudo-inputs are free to leave the range of pixels
+        # noise that is wide beside any range of pixels, which pseudo-inputs are free to leave
         start = keras.initializers.RandomNormal(mean=0.5, stddev=0.5)
         self.pseudo_inputs = self.add_weight(name="pseudo_inputs", shape=(self.components, *self.image_shape), initializer=start)
         self.built = True

@@ -71,14 +71,14 @@ class DVAE(VAE):
     def loss_terms(self, images, labels=None, training=False, seed=None):
         hidden = self.encoder(images, training=training)
         mean, log_variance = self.posterior_of(hidden)
-        latents = self.draw_latent(mean, log_variance, seed)
+        latents, noise = self.draw_latent(mean, log_variance, seed)
         vae_outputs = self.decoder(latents, training=training)
         distorted = self.likelihood.mean(vae_outputs)
         dae_hidden, outputs = self.denoise(distorted if self.propagate else tf.stop_gradient(distorted), training)
         terms = {
             "reconstruction": self.likelihood.negative_log_likelihood(images, outputs),
             "vae_reconstruction": self.likelihood.negative_log_likelihood(images, vae_outputs),
-            "kl": self.kl(mean, log_variance, latents, training),
+            "kl": self.kl(mean, log_variance, noise, training),
             "mse": self.mean_squared_error(images, outputs),
         }
         loss = terms["vae_reconstruction"] + self.denoise_weight * terms["reconstruction"]

@@ -69,10 +69,10 @@ class VAE(Autoencoder):
 
     def output(self, images, seed=None):
         mean, log_variance = self.encode(images)
-        return self.output_of_latents(mean if seed is None else self.draw_latent(mean, log_variance, seed))
+        return self.output_of_latents(mean if seed is None else self.draw_latent(mean, log_variance, seed)[0])
 
     def output_of_latents(self, latents):
-        """Return the likelihood's parameters for each latent's final image."""
+        """Return the likelihood's parameters for the final image of each latent, (B, latent_dim): (B, H, W, C * outputs_per_channel)."""
         return self.decoder(latents)
 
     def decode(self, latents):
@@ -95,25 +95,30 @@ class VAE(Autoencoder):
         return self.posterior_of(self.encoder(images, training=training, pass_index=self.prior_pass))
 
     def draw_latent(self, mean, log_variance, seed=None):
-        """Draw z = mean + sigma * noise, one per image (the reparametrisation of Kingma & Welling 2014, equation 10)."""
-        return mean + tf.exp(0.5 * log_variance) * tf.random.stateless_normal(tf.shape(mean), self.draw_seed(seed, 0))
+        """Draw z = mean + sigma * noise, one per image (the reparametrisation of Kingma & Welling 2014, equation 10).
 
-    def kl(self, mean, log_variance, latents, training=False):
-        """Return KL(q(z|x) || p(z)), or the prior's estimate of it from one draw: (B,), nats per image."""
-        return self.prior.kl(mean, log_variance, latents, lambda images: self.encode_for_prior(images, training))
+        Returns:
+            z and the noise, each (B, latent_dim).
+        """
+        noise = tf.random.stateless_normal(tf.shape(mean), self.draw_seed(seed, 0))
+        return mean + tf.exp(0.5 * log_variance) * noise, noise
+
+    def kl(self, mean, log_variance, noise, training=False):
+        """Return KL(q(z|x) || p(z)), or the prior's estimate of it from the draw with this noise: (B,), nats per image."""
+        return self.prior.kl(mean, log_variance, noise, lambda images: self.encode_for_prior(images, training))
 
     def loss_terms(self, images, labels=None, training=False, seed=None):
         return self.bound(images, images, labels, training, seed)
 
     def bound(self, received, images, labels=None, training=False, seed=None):
-        """Return the terms of the bound on log p(images) whose posterior is that of what the encoder received."""
+        """Return the terms of the bound on log p(images) whose posterior is that of what the encoder received, both (B, H, W, C)."""
         hidden = self.encoder(received, training=training)
         mean, log_variance = self.posterior_of(hidden)
-        latents = self.draw_latent(mean, log_variance, seed)
+        latents, noise = self.draw_latent(mean, log_variance, seed)
         outputs = self.decoder(latents, training=training)
         terms = {
             "reconstruction": self.likelihood.negative_log_likelihood(images, outputs),
-            "kl": self.kl(mean, log_variance, latents, training),
+            "kl": self.kl(mean, log_variance, noise, training),
             "mse": self.mean_squared_error(images, outputs),
         }
         return self.complete(terms, terms["reconstruction"], labels, [hidden], training)

@@ -167,6 +167,7 @@ def evaluate_run(run, record, model, dataset, judge, judging_model, probe, corru
 
     params = record["params"]
     batches = dataset.test(evaluation.BATCH)
+    run.remove_pictures()
     judged = model.reconstructs and dataset.num_classes
     per_image = evaluation.evaluate_model(model, batches, judging_model if judged else None)
     if model.reconstructs:
@@ -174,11 +175,11 @@ def evaluate_run(run, record, model, dataset, judge, judging_model, probe, corru
             per_image |= probe_codes(run, model, dataset)
         if corrupt:
             per_image |= feed_corrupted(run, params, model, batches, corrupt)
-        if getattr(model, "gate", False):
+        if model.gate:
             per_image |= compare_gates(run, model, dataset)
     summary = evaluation.summarize(per_image)
     described = {name: params[name] for name in ("model", "dataset", "seed")} | {"classifier": str(judge) if judge else None}
-    run.write_evaluation(described | {"corrupt": corrupt or None} | summary, per_image)
+    run.write_evaluation(described | {"corrupt": (model.reconstructs and corrupt) or None} | summary, per_image)
     notes = model.notes(dataset.image_shape)
     if not model.reconstructs:
         return Evaluated(run, record, summary, None, notes)
@@ -193,19 +194,10 @@ def probe_codes(run, model, dataset):
     """Return the errors, image by image, of a linear probe on the model's codes and of a PCA of their size; draw the test images' codes."""
     from tfdvae import codes, data, evaluation, plots
 
-    def gather(part, most):
-        return evaluation.codes_and_images(model, dataset.in_order(part, evaluation.BATCH), most)
-
-    train_codes, train_images, train_classes = gather(data.TRAIN, codes.most_images(dataset.image_shape))
-    test_codes, test_images, test_classes = gather(data.TEST, dataset.sizes[data.TEST])
-    errors = {"pca_mse": codes.pca_errors(train_images, test_images, model.latent_dim)}
-    if dataset.num_classes > 1:
-        errors["probe_error"] = codes.linear_probe_errors(train_codes, train_classes, test_codes, test_classes)
-    shown = test_codes[: codes.SHOWN]
-    title = f"codes of {len(shown):,} test images" + ("" if model.latent_dim <= 2 else ", t-SNE")
-    points = codes.in_two_dimensions(shown)
-    classes = None if test_classes is None else test_classes[: codes.SHOWN]
-    plots.scatter(points, classes, dataset.class_names, run.file("test_codes.png"), title)
+    train, test = dataset.in_order(data.TRAIN, evaluation.BATCH), dataset.test(evaluation.BATCH)
+    errors, found, classes = evaluation.probe_codes(model, train, test, codes.most_images(dataset.image_shape))
+    title = f"codes of {len(found):,} test images" + ("" if model.latent_dim <= 2 else ", t-SNE")
+    plots.scatter(codes.in_two_dimensions(found), classes, dataset.class_names, run.file("test_codes.png"), title)
     return errors
 
 
@@ -239,7 +231,7 @@ def draw_variances(run, params, model, images):
 
     of_images, samples, of_samples = evaluation.predicted_variances(model, images)
     columns = {"test images": images, "predicted variances": of_images, "samples, pixel by pixel": samples, "their variances": of_samples}
-    scale = (0.0, float(f"{max(of_images.max(), of_samples.max()):.1g}"))
+    scale = (0.0, max(of_images.max(), of_samples.max()))
     plots.grids(columns, run.file("test_variance.png"), params["pixel_range"], limits=(None, scale, None, scale))
 
 

@@ -146,9 +146,9 @@ def train(run, params, preset, resume, command, interrupts):
         draw_pictures(training.load_model(run), dataset, params, run)
     if model.generates:
         plots.posterior(history, run.file("posterior.png"))
-        warning = diagnostics.collapse_warning(history[-1], params.latent_dim)
-        if warning:
-            print(warning)
+        for warning in (diagnostics.collapse_warning(history[-1], params.latent_dim), diagnostics.schedule_warning(history[-1])):
+            if warning:
+                print(warning)
     _, epoch, loss = run.read_best()
     print(f"Done: {run} (best epoch {epoch}, validation loss {loss:.3f}). Evaluate it on the test set with")
     print(f"  python evaluate.py --checkpoint {shlex.quote(str(run))}")
@@ -163,8 +163,8 @@ def draw_pictures(model, dataset, params, run):
     if model.generates:
         samples = progress.prior_images(model, evaluation.GRID, params.pixel_range).numpy()
         plots.grids({f"{params.model} samples from the prior": samples}, run.file("samples.png"), params.pixel_range)
-        if params.latent_dim == 2 and params.prior == "normal":
-            manifold = evaluation.manifold(model)
+        manifold = evaluation.manifold(model)
+        if manifold is not None:
             plots.grids({"images over the latent plane": manifold}, run.file("manifold.png"), params.pixel_range, evaluation.MANIFOLD_SIDE)
     rows = progress.rows_of(model)
     progress.figure(run, "progress.png", rows)

@@ -32,22 +32,22 @@ def test_a_linear_autoencoder_of_five_points_finds_their_principal_component():
     found = (found - found.mean()) * np.sign(found[-1] - found[0])  # a bias of the code, undone by the decoder's, is free
     np.testing.assert_allclose(found / np.linalg.norm(found), CODES / np.linalg.norm(CODES), atol=0.01)
     error = np.mean(np.square(outputs - images))
-    assert error == pytest.approx(codes.pca_errors(images, images, 1).mean(), rel=0.01)
+    assert error == pytest.approx(codes.principal_components(images, 1)(images).mean(), rel=0.01)
 
 
 def test_pca_error_is_what_the_left_out_singular_values_hold():
     x = np.random.default_rng(0).normal(size=(50, 2, 3, 1)).astype(np.float32)
     flat = x.reshape(50, 6) - x.reshape(50, 6).mean(axis=0)
     left_out = np.linalg.svd(flat, compute_uv=False)[2:]
-    assert codes.pca_errors(x, x, 2).mean() == pytest.approx(np.sum(left_out**2) / (50 * 6), rel=1e-4)
-    assert codes.pca_errors(x, x, 40) == pytest.approx(0.0, abs=1e-9)
+    assert codes.principal_components(x, 2)(x).mean() == pytest.approx(np.sum(left_out**2) / (50 * 6), rel=1e-4)
+    assert codes.principal_components(x, 40)(x) == pytest.approx(0.0, abs=1e-9)
 
 
-def test_linear_probe_errs_where_a_line_must():
-    """Classes on a line at -1 and 1, with one test code on the wrong side."""
+def test_linear_probe_cuts_a_line_in_two():
     train = np.array([[-1.0], [-1.1], [1.0], [1.1]])
-    wrong = codes.linear_probe_errors(train, np.array([0, 0, 1, 1]), np.array([[-2.0], [2.0], [0.9]]), np.array([0, 1, 0]))
-    assert wrong.tolist() == [0.0, 0.0, 1.0]
+    predict = codes.linear_probe(train, np.array([0, 0, 1, 1]))
+    assert predict(np.array([[-2.0], [2.0], [0.9]])).tolist() == [0, 1, 1]
+    assert codes.linear_probe(train, np.array([1, 1, 1, 1])) is None
 
 
 def test_codes_of_two_dimensions_are_drawn_as_they_are():
@@ -55,16 +55,24 @@ def test_codes_of_two_dimensions_are_drawn_as_they_are():
     np.testing.assert_array_equal(codes.in_two_dimensions(two), two)
     assert codes.in_two_dimensions(two[:, :1]).shape == (20, 2)
     assert codes.in_two_dimensions(np.random.default_rng(0).normal(size=(20, 5))).shape == (20, 2)
+    for impossible in (np.zeros((60, 5)), np.eye(3)):  # all alike, as of a collapsed posterior; too few
+        np.testing.assert_array_equal(codes.in_two_dimensions(impossible), impossible[:, :2])
 
 
-def test_codes_images_and_classes_are_gathered_up_to_a_limit(images):
+def test_a_probe_is_fitted_to_training_images_and_tried_on_every_test_image(images):
+    """Two classes, bright and dark: any code tells them apart."""
     model = build_model(model="vae", image_shape=(5, 6, 1), channels=(4,), hidden_units=(8,), latent_dim=3)
-    batches = tf.data.Dataset.from_tensor_slices((images, np.arange(7))).batch(2)
-    found, same, classes = evaluation.codes_and_images(model, batches, 5)
-    np.testing.assert_array_equal(same, images[:5])
-    np.testing.assert_allclose(found, model.encode(images[:5])[0], rtol=1e-5, atol=1e-6)
-    assert classes.tolist() == [0, 1, 2, 3, 4]
-    assert evaluation.codes_and_images(model, tf.data.Dataset.from_tensor_slices(images).batch(2), 5)[2] is None
+    bright = np.arange(7) % 2
+    pictures = 0.1 * images + 0.9 * bright[:, None, None, None].astype(np.float32)
+    labelled = tf.data.Dataset.from_tensor_slices((pictures, bright)).batch(2)
+    errors, found, classes = evaluation.probe_codes(model, labelled, labelled, 6)
+    assert errors["probe_error"].tolist() == [0.0] * 7
+    np.testing.assert_allclose(errors["pca_mse"], codes.principal_components(pictures[:6], 3)(pictures), rtol=1e-5)
+    np.testing.assert_allclose(found, model.encode(pictures)[0], rtol=1e-4, atol=1e-5)
+    assert classes.tolist() == bright.tolist()
+    unlabelled = tf.data.Dataset.from_tensor_slices(pictures).batch(2)
+    errors, _, classes = evaluation.probe_codes(model, unlabelled, unlabelled, 6)
+    assert set(errors) == {"pca_mse"} and classes is None
 
 
 def test_errors_of_and_from_corrupted_images(images):

@@ -1,4 +1,5 @@
 import math
+import types
 
 import numpy as np
 import pytest
@@ -26,8 +27,8 @@ def test_statistics_of_two_dimensions_of_which_one_has_collapsed():
 
 def test_the_kl_of_dimensions_adds_up_to_the_models(images):
     model = build_model(model="vae", image_shape=(5, 6, 1), channels=(4,), hidden_units=(8,), latent_dim=3)
-    batches = tf.data.Dataset.from_tensor_slices(images).batch(3)
-    mean, log_variance = diagnostics.posteriors(model, batches)
+    validation = types.SimpleNamespace(validation=lambda batch_size: tf.data.Dataset.from_tensor_slices(images).batch(3))
+    mean, log_variance = diagnostics.posteriors(model, validation)
     assert mean.shape == log_variance.shape == (7, 3)
     found = diagnostics.posterior_statistics(mean, log_variance)
     whole = model.loss_terms(tf.constant(images), seed=[0, 0])["kl"].numpy().mean()
@@ -48,3 +49,8 @@ def test_collapse_is_told_where_fewer_than_a_twentieth_are_active(active, latent
 
 def test_a_model_without_a_posterior_cannot_collapse():
     assert diagnostics.collapse_warning({"loss": 1.0}, 10) == ""
+
+
+def test_a_weight_that_has_not_risen_is_told():
+    assert "threshold of kl_schedule" in diagnostics.schedule_warning({"val_kl_weight": 0.0})
+    assert diagnostics.schedule_warning({"val_kl_weight": 0.1}) == diagnostics.schedule_warning({"loss": 1.0}) == ""

@@ -20,40 +20,53 @@ def most_images(image_shape):
     return max(1, min(MOST, MOST_VALUES // math.prod(image_shape)))
 
 
-def linear_probe_errors(codes, classes, test_codes, test_classes):
-    """Return where a multinomial logistic regression on codes errs: (n,), 1 for an error and 0 otherwise (R1: C = 1e5).
+def linear_probe(codes, classes):
+    """Return a multinomial logistic regression fitted to codes (R1: C = 1e5), or None where they are of one class.
 
     Args:
-        codes, test_codes: (m, latent_dim) and (n, latent_dim) arrays.
-        classes, test_classes: (m,) and (n,) integers.
+        codes: (n, latent_dim) array.
+        classes: (n,) integers.
+
+    Returns:
+        what predicts classes, (m,), from codes, (m, latent_dim).
     """
-    probe = make_pipeline(StandardScaler(), LogisticRegression(C=1e5, max_iter=2000))
+    if len(np.unique(classes)) < 2:
+        return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a fit that has not converged: it is then the worse, which the number shows
-        probe.fit(codes, classes)
-    return (probe.predict(test_codes) != test_classes).astype(np.float32)
+        return make_pipeline(StandardScaler(), LogisticRegression(C=1e5, max_iter=2000)).fit(codes, classes).predict
 
 
-def pca_errors(images, test_images, latent_dim):
-    """Return the mean squared error per pixel of test images, reconstructed from as many principal components of training images: (n,).
-
-    It is what the best linear autoencoder of that code size makes of the training images (Baldi & Hornik 1989).
+def principal_components(images, latent_dim):
+    """Return what the best linear autoencoder of a code size does: PCA has its subspace and its error (Baldi & Hornik 1989).
 
     Args:
-        images, test_images: (m, H, W, C) and (n, H, W, C) arrays.
+        images: (n, H, W, C) array to fit to.
         latent_dim: number of components; no more are taken than there are pixels or images.
+
+    Returns:
+        function, images (m, H, W, C) -> mean squared error per pixel of each, (m,).
     """
-    flat, test_flat = (np.asarray(each, np.float64).reshape(len(each), -1) for each in (images, test_images))
-    pca = PCA(min(latent_dim, *flat.shape), random_state=0).fit(flat)
-    restored = pca.inverse_transform(pca.transform(test_flat))
-    return np.mean(np.square(restored - test_flat), axis=1).astype(np.float32)
+
+    def flat(images):
+        return np.asarray(images, np.float64).reshape(len(images), -1)
+
+    pca = PCA(min(latent_dim, *flat(images).shape), random_state=0).fit(flat(images))
+
+    def errors(images):
+        return np.mean(np.square(pca.inverse_transform(pca.transform(flat(images))) - flat(images)), axis=1).astype(np.float32)
+
+    return errors
 
 
 def in_two_dimensions(codes):
-    """Return (n, 2) points for codes: themselves where they have two dimensions, otherwise by t-SNE (van der Maaten & Hinton 2008)."""
-    if codes.shape[1] == 2:
-        return codes
+    """Return (n, 2) points for codes, (n, latent_dim), by t-SNE (van der Maaten & Hinton 2008).
+
+    Codes of two dimensions are their own points. So are the first two dimensions of codes that hardly differ or are fewer than four, which
+    t-SNE cannot place.
+    """
     if codes.shape[1] == 1:
         return np.concatenate([codes, np.zeros_like(codes)], axis=1)
-    perplexity = min(30.0, (len(codes) - 1) / 3)
-    return TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(codes)
+    if codes.shape[1] == 2 or len(codes) < 4 or codes.std(axis=0).max() < 1e-6:
+        return codes[:, :2]
+    return TSNE(perplexity=min(30.0, (len(codes) - 1) / 3), init="pca", random_state=0).fit_transform(codes)

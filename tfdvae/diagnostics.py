@@ -6,6 +6,7 @@ import tensorflow as tf
 from .priors import kl_from_standard_normal
 
 ACTIVE = 0.01  # variance over the data of a posterior mean, above which its dimension counts as active (Burda et al. 2016, section 5.1)
+BATCH = 500  # images that are encoded at a time
 SHOWN = 128  # dimensions at most whose KL is kept for every epoch
 FEW = 0.05  # share of active dimensions, below which a posterior counts as collapsed
 
@@ -33,10 +34,17 @@ def posterior_statistics(mean, log_variance):
     return statistics | {f"kl_{j}": float(value) for j, value in enumerate(per_dimension[:SHOWN])}
 
 
-def posteriors(model, batches):
-    """Return the posterior's mean and log-variance of every image of a pipeline: two (n, latent_dim) arrays."""
-    found = [model.encode(batch[0] if isinstance(batch, tuple) else batch) for batch in batches]
+def posteriors(model, dataset):
+    """Return the posterior's mean and log-variance of every validation image: two (n, latent_dim) arrays."""
+    found = [model.encode(batch[0] if isinstance(batch, tuple) else batch) for batch in dataset.validation(BATCH)]
     return tuple(tf.concat(part, axis=0).numpy() for part in zip(*found))
+
+
+def schedule_warning(row):
+    """Return a sentence where a schedule has left the weight of the KL at zero to an epoch's end, otherwise ""."""
+    if row.get("val_kl_weight") != 0:
+        return ""
+    return "Warning: the weight of the KL is still zero: no batch's reconstruction term has come below the threshold of kl_schedule."
 
 
 def collapse_warning(row, latent_dim):

@@ -7,6 +7,7 @@ import scipy.stats
 import tensorflow as tf
 
 from .models.base import TEST_SEED
+from .priors import StandardNormal
 
 BATCH = 500  # images; part of the definition of the numbers, since the latent noise is drawn per batch
 GRID = 64  # the first test images, shown in every grid
@@ -101,18 +102,47 @@ def optimal_denoising(model, batches, variances):
     return np.concatenate(errors), shown
 
 
-def codes_and_images(model, batches, most):
-    """Return codes (n, latent_dim), images (n, H, W, C) and classes (n,) or None, of the first `most` images of a pipeline."""
+def read_codes(model, batches):
+    """Yield codes (B, latent_dim), images (B, H, W, C) and classes (B,) or None, as arrays, of each batch of a pipeline."""
     encode = tf.function(model.codes, reduce_retracing=True)
-    codes, images, classes = [], [], []
     for batch in batches:
-        codes.append(encode(images_of(batch)).numpy())
-        images.append(images_of(batch).numpy())
-        if isinstance(batch, tuple):
-            classes.append(batch[1].numpy())
-        if sum(map(len, codes)) >= most:
+        images = images_of(batch)
+        yield encode(images).numpy(), images.numpy(), batch[1].numpy() if isinstance(batch, tuple) else None
+
+
+def probe_codes(model, train, test, most):
+    """Return what is in a model's codes: the errors of a linear probe on them, and of a PCA of their size.
+
+    Args:
+        model: one that reconstructs.
+        train, test: pipelines of images, or of images and labels.
+        most: number of training images that are used, the first ones.
+
+    Returns:
+        dict of (n,) arrays over the test images: "pca_mse", per pixel, and "probe_error", 1 where the probe errs, where there is more than
+        one class; and codes and classes (or None) of the first `codes.SHOWN` of them.
+    """
+    from . import codes  # scikit-learn takes a second to import
+
+    gathered, number = [], 0
+    for batch in read_codes(model, train):
+        gathered.append(batch)
+        number += len(batch[0])
+        if number >= most:
             break
-    return tuple(np.concatenate(each)[:most] if each else None for each in (codes, images, classes))
+    train_codes, train_images, train_classes = (None if part[0] is None else np.concatenate(part)[:most] for part in zip(*gathered))
+    pca_errors = codes.principal_components(train_images, model.latent_dim)
+    predict = None if train_classes is None else codes.linear_probe(train_codes, train_classes)
+    errors = {"pca_mse": [], **({"probe_error": []} if predict else {})}
+    found, classes = [], []
+    for test_codes, images, test_classes in read_codes(model, test):
+        errors["pca_mse"].append(pca_errors(images))
+        if predict:
+            errors["probe_error"].append((predict(test_codes) != test_classes).astype(np.float32))
+        found.append(test_codes)
+        classes.append(test_classes)
+    shown = np.concatenate(found)[: codes.SHOWN], None if classes[0] is None else np.concatenate(classes)[: codes.SHOWN]
+    return {name: np.concatenate(values) for name, values in errors.items()}, *shown
 
 
 def predicted_variances(model, images, seed=0):
@@ -160,8 +190,11 @@ def reconstruction_grid(model, batches):
 def manifold(model):
     """Return the mean images over a 2-d latent, (MANIFOLD_SIDE^2, H, W, C): each coordinate runs through equal quantiles of N(0, 1).
 
-    Rows go down the second coordinate and columns up the first (Kingma & Welling 2014, figure 4).
+    Rows go down the second coordinate and columns up the first (Kingma & Welling 2014, figure 4). None where the prior is another, or the
+    latent has not two dimensions.
     """
+    if model.latent_dim != 2 or not isinstance(model.prior, StandardNormal):
+        return None
     quantiles = scipy.stats.norm.ppf((np.arange(MANIFOLD_SIDE) + 0.5) / MANIFOLD_SIDE).astype(np.float32)
     first, second = np.meshgrid(quantiles, quantiles[::-1])
     return model.decode(tf.constant(np.stack([first.ravel(), second.ravel()], axis=-1))).numpy()

@@ -99,10 +99,15 @@ class Bernoulli(Likelihood):
 class AnyGaussian(Likelihood):
     """What the Gaussian likelihoods have in common."""
 
+    def constant(self, image_shape):
+        """Return what every image's negative log-likelihood contains, whatever the model, in nats; and its formula for a pixel."""
+        return 0.5 * LOG_2PI * math.prod(image_shape), "log(2 pi)/2"
+
     def note(self, image_shape):
+        constant, formula = self.constant(image_shape)
         return (
-            f"Reconstruction and -ELBO of a Gaussian likelihood contain its constant, log(2 pi)/2 for each of the {math.prod(image_shape)} "
-            f"values of an image, {0.5 * LOG_2PI * math.prod(image_shape):.2f} nats"
+            f"Loss and -ELBO of likelihood {self.name} contain its constant, {formula} for each of the {math.prod(image_shape)} values of "
+            f"an image: {constant:.2f} nats"
         )
 
 
@@ -110,8 +115,14 @@ class AnyGaussian(Likelihood):
 class FixedGaussian(AnyGaussian):
     """Gaussian around the decoder's output with one fixed standard deviation: squared error / 2 sigma^2, plus a constant."""
 
+    name = "gaussian_fixed"
+
     def __init__(self, sigma=0.1):
         self.sigma = sigma
+
+    def constant(self, image_shape):
+        constant, _ = super().constant(image_shape)
+        return constant + math.log(self.sigma) * math.prod(image_shape), f"log(2 pi sigma^2)/2 with sigma {self.sigma:g}"
 
     def negative_log_likelihood(self, images, outputs):
         return gaussian_nll(images, tf.cast(outputs, tf.float32), 2.0 * math.log(self.sigma))
@@ -137,6 +148,7 @@ class Gaussian(AnyGaussian):
     The log-variance is softly bounded below, v = m + softplus(v' - m), or pixels that never vary would drive it to minus infinity.
     """
 
+    name = "gaussian"
     outputs_per_channel = 2
     learns_variance = True
 

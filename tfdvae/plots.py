@@ -37,7 +37,8 @@ def run_curves(history, path):
         for prefix, style, label in (("", "--", "training"), ("val_", "-", "validation")):
             axis.plot(*_series(history, prefix + term), style, color=COLOURS[0], label=label)
         _label(axis, term)
-        _focus(axis, [v for prefix in ("", "val_") for v in _series(history, prefix + term)[1]])
+        if term != "kl_weight":  # which may rise late, and should be seen to
+            _focus(axis, [v for prefix in ("", "val_") for v in _series(history, prefix + term)[1]])
         axis.legend(frameon=False)
     for axis in axes.flat[len(terms) :]:
         axis.remove()
@@ -79,9 +80,9 @@ def grids(columns, path, pixel_range="unit", side=8, limits=None):
         shown = axis.imshow(mosaic(images[: side * side], low, high, side), cmap=colours, vmin=0.0, vmax=1.0, interpolation="nearest")
         axis.set_title(title)
         axis.set_axis_off()
-        if limit or pixel_range == "real":
+        if (limit or pixel_range == "real") and images.shape[-1] == 1:
             bar = figure.colorbar(shown, ax=axis, shrink=0.8, ticks=[0.0, 0.5, 1.0])
-            bar.set_ticklabels([f"{low:g}", f"{(low + high) / 2:g}", f"{high:g}"])
+            bar.set_ticklabels([f"{value:.2g}" for value in (low, (low + high) / 2, high)])
     _save(figure, path)
 
 
@@ -126,7 +127,7 @@ def posterior(history, path):
     _axis(axes[0], "active units\n(variance of the mean above 0.01)")
     for key in dimensions:
         axes[1].plot(*_series(history, key), color=COLOURS[0], linewidth=0.6, alpha=0.6)
-    _axis(axes[1], "KL of each dimension\n(nats per image)")
+    _axis(axes[1], "KL of each dimension from N(0, 1)\n(nats per image)")
     for axis, name, label in ((axes[2], "mean", "posterior mean"), (axes[3], "std", "posterior standard deviation")):
         for i, end in enumerate(("min", "max")):
             axis.plot(*_series(history, f"posterior_{name}_{end}"), color=COLOURS[i], label={"min": "smallest", "max": "largest"}[end])

@@ -21,7 +21,7 @@ SCALE_TO = 480  # pixels; an animation is enlarged to about this width
 
 
 def shown_images(dataset):
-    """Return the validation images that every frame shows: the first `SIDE`, or all where there are fewer."""
+    """Return the validation images that every frame shows, (n, H, W, C): the first `SIDE`, or all where there are fewer."""
     batch = next(iter(dataset.validation(SIDE)))
     return batch[0] if isinstance(batch, tuple) else batch
 
@@ -57,6 +57,8 @@ def rows_of(model):
 def figure(run, name, rows):
     """Draw the frames of some epochs beside each other; `rows` is of `rows_of`."""
     frames = run.frames()
+    if not frames:
+        return
     last = max(frames)
     chosen = {epoch: Image.open(io.BytesIO(frames[epoch].read_bytes())) for epoch in sorted({*CHOSEN, last}) if epoch in frames}
     if len(chosen) > 6:  # as many as a page shows
@@ -67,6 +69,8 @@ def figure(run, name, rows):
 def animation(run, name, rows):
     """Write an animated GIF of the frames, at most `LONGEST` of them, that stays on the last for a while; `rows` is of `rows_of`."""
     frames = run.frames()
+    if not frames:
+        return
     epochs = sorted(frames)
     thinned = sorted({epochs[round(i)] for i in np.linspace(0, len(epochs) - 1, min(LONGEST, len(epochs)))})
     pictures = [_captioned(frames[epoch], f"epoch {epoch}: {rows}") for epoch in thinned]

@@ -41,9 +41,10 @@ RECORD, HISTORY, BEST, LAST, PREVIOUS = "run.json", "history.csv", "best.safeten
 METRICS, PER_IMAGE, TENSORBOARD, FRAMES = "metrics.json", "per_image.npz", "tensorboard", "frames"
 PICTURES = (
     *("curves.png", "posterior.png", "reconstructions.png", "samples.png", "manifold.png", "progress.png", "progress.gif"),
-    *("test_grid.png", "test_codes.png", "test_corrupted.png", "test_variance.png", "test_gate.png"),
+    "test_grid.png",
 )
-FILES = (RECORD, HISTORY, BEST, LAST, PREVIOUS, METRICS, PER_IMAGE, *PICTURES)
+ASKED_FOR = ("test_codes.png", "test_corrupted.png", "test_variance.png", "test_gate.png")  # pictures of some evaluations
+FILES = (RECORD, HISTORY, BEST, LAST, PREVIOUS, METRICS, PER_IMAGE, *PICTURES, *ASKED_FOR)
 LOCK, OWNER = ".lock", ".owner"
 JSON_LIMIT = 2**22  # bytes; a record has a few thousand
 SIDE_LIMIT = 2**14  # pixels; of a recorded image's side
@@ -316,6 +317,11 @@ class Run:
     def write_picture(self, name, content):
         """Write one of `PICTURES` that is bytes already."""
         files.write(self.file(name), content)
+
+    def remove_pictures(self):
+        """Remove pictures of an earlier evaluation that was asked for more than the next one may be."""
+        for name in ASKED_FOR:
+            self.file(name).unlink(missing_ok=True)
 
     # ---- what evaluation found
 

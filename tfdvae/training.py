@@ -208,12 +208,17 @@ def observer(model, dataset, run):
 
     It comes before the state is saved: what a killed process has observed twice is the same, and nothing is missed.
     """
-    shown = progress.shown_images(dataset)
+    shown = progress.shown_images(dataset) if model.reconstructs else None
+    warned = []
 
     def observe(row):
         row["learning_rate"] = float(model.optimizer.learning_rate)
         if model.generates:
-            row |= diagnostics.posterior_statistics(*diagnostics.posteriors(model, dataset.validation(500)))
+            row |= diagnostics.posterior_statistics(*diagnostics.posteriors(model, dataset))
+            warning = diagnostics.collapse_warning(row, model.latent_dim)
+            if warning and not warned:
+                print(warning)
+                warned.append(warning)
         if model.reconstructs:
             progress.write_frame(run, row["epoch"], model, shown, dataset.pixel_range)
 
@@ -305,7 +310,7 @@ def check_size(run, record, names):
     the files is there, there is nothing to ask.
     """
     try:
-        if max(len(record["params"].get(name, ())) for name in ("channels", "hidden_units")) > LAYERS_LIMIT:
+        if max(len(record["params"].get(name, ())) for name in ("channels", "hidden_units", "decoder_units")) > LAYERS_LIMIT:
             raise ValueError(f"it has more than {LAYERS_LIMIT} layers")
         with tf.Graph().as_default():  # variables of a graph that never runs take no memory
             size = sum(4 * math.prod(variable.shape) for variable in build_from_record(record).weights)

@@ -19,6 +19,7 @@ class Model(keras.Model):
     reconstructs = False  # whether images go in and come out: `reconstruct`, `output`, `codes`, `likelihood`
     generates = False  # whether there is a prior: `sample`, `output_of_prior`, and a posterior's mean and log-variance from `encode`
     needs_classes = False
+    gate = False  # whether the output is the input times a gate: `gates`, `corrupted`
     term_names = ("loss",)
     config_names = ()  # constructor arguments kept as attributes of the same name, for `get_config`
 

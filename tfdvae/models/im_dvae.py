@@ -49,5 +49,6 @@ class ImDVAE(VAE):
         return [
             *super().notes(image_shape),
             "Loss, KLD and -ELBO of an im_dvae are of the posterior of the clean test image, with one draw of z; the -ELBO of corrupted "
-            f"input is Im et al.'s bound, averaged over {CORRUPTIONS} corruptions with one draw of z each. Both are bounds on log p(x)",
+            f"input is Im et al.'s bound, averaged over {CORRUPTIONS} corruptions with one draw of z each. Both are bounds on log p(x); "
+            "batch norm has its statistics from corrupted images, which makes the first looser than it need be",
         ]

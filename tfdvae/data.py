@@ -225,7 +225,8 @@ class Part:
             seed, epoch = shuffle_seed
             examples = examples.shuffle(self.source.shuffle_buffer, seed=seed + 1_000_003 * (epoch + 1), reshuffle_each_iteration=False)
         images = examples.map(self.source.decode, num_parallel_calls=tf.data.AUTOTUNE)
-        return images.batch(batch_size)
+        counted = tf.data.experimental.assert_cardinality(math.ceil(self.n / batch_size))  # or Keras warns that its data has ended
+        return images.batch(batch_size).apply(counted)
 
 
 def _digits(image_size):

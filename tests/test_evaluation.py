@@ -89,9 +89,9 @@ def evaluated():
 
 def test_tables_in_the_published_form():
     assert report.table_csv(evaluated()) == (
-        "model,dataset,seed,n,reconstruction,kl,neg_elbo,classifier_error\n"
-        "vae,mnist,1,10,74.248,20.9,95.148,0.0385\n"
-        "classifier,mnist,0,10,,,,0.0101\n"
+        "model,dataset,seed,n,reconstruction,kl,neg_elbo,classifier_error,run\n"
+        "vae,mnist,1,10,74.248,20.9,95.148,0.0385,r\n"
+        "classifier,mnist,0,10,,,,0.0101,r\n"
     )
     lines = report.table_markdown(evaluated()).splitlines()
     assert lines[0] == "| model | dataset | test loss | test KLD | −ELBO | classifier error |"
@@ -108,7 +108,7 @@ def test_a_further_column_stands_where_any_run_has_it():
     vae, classifier = evaluated()
     vae.summary["probe_error"] = {"mean": 0.1018, "standard_error": 0.003}
     vae.summary["mse"] = {"mean": 0.0614, "standard_error": None}
-    assert report.table_csv([vae, classifier]).splitlines()[0].endswith(",classifier_error,mse,probe_error")
+    assert report.table_csv([vae, classifier]).splitlines()[0].endswith(",classifier_error,mse,probe_error,run")
     lines = report.table_markdown([vae, classifier]).splitlines()
     assert lines[0].endswith("| classifier error | squared error | linear probe's error |")
     assert lines[2].endswith("| 0.06140 | 10.18 ± 0.30 % |") and lines[3].endswith("|  |  |")

@@ -273,7 +273,7 @@ def test_a_gated_autoencoder_of_variance_digits_from_training_to_its_numbers(tmp
     assert {"test_gate.png", "test_codes.png", "test_corrupted.png", "progress.png"} <= pictures
     assert not {"samples.png", "posterior.png", "test_variance.png"} & pictures
     header = (tmp_path / "results" / "table.csv").read_text().splitlines()[0]
-    assert header.endswith(",classifier_error,mse,pca_mse,optimal_mse,mse_of_corrupted,mse_from_corrupted,mse_from_clean,probe_error")
+    assert header.endswith(",classifier_error,mse,pca_mse,optimal_mse,mse_of_corrupted,mse_from_corrupted,mse_from_clean,probe_error,run")
 
 
 def test_a_vae_in_the_plane_with_learned_variances_and_a_schedule(tmp_path, capsys):

@@ -64,7 +64,7 @@ def compared_curves(histories, term, path, title=""):
 
 
 def grids(columns, path, pixel_range="unit", side=8, limits=None):
-    """Draw sets of images as square grids beside each other.
+    """Draw sets of images as square grids beside each other, four in a row.
 
     Args:
         columns: title -> (n, H, W, C); what belongs together stands in the same place of each grid.
@@ -73,8 +73,11 @@ def grids(columns, path, pixel_range="unit", side=8, limits=None):
         side: images in a row.
         limits: lowest and highest value of grey scales, one pair a column, None for that of the pixel range; none given: for all.
     """
-    figure = Figure(figsize=(3.6 * len(columns), 3.8), layout="constrained")
-    axes = figure.subplots(1, len(columns), squeeze=False)
+    across, down = min(len(columns), 4), -(-len(columns) // 4)
+    figure = Figure(figsize=(3.6 * across, 3.8 * down), layout="constrained")
+    axes = figure.subplots(down, across, squeeze=False)
+    for axis in axes.flat[len(columns) :]:
+        axis.remove()
     for axis, (title, images), limit in zip(axes.flat, columns.items(), limits or [None] * len(columns)):
         low, high, colours = (*limit, GREY) if limit else RANGES[pixel_range]
         shown = axis.imshow(mosaic(images[: side * side], low, high, side), cmap=colours, vmin=0.0, vmax=1.0, interpolation="nearest")

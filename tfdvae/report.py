@@ -22,11 +22,11 @@ def table_csv(evaluated):
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     further = _further(evaluated)
-    writer.writerow([*CSV_COLUMNS, *further])
+    writer.writerow([*CSV_COLUMNS, *further, "run"])
     for each in evaluated:
         means = [_mean(each.summary, name) for name in ("reconstruction", "kl", "neg_elbo", _error_name(each.summary), *further)]
         numbers = ["" if mean is None else f"{mean:.6g}" for mean in means]
-        writer.writerow([*(each.params[name] for name in ("model", "dataset", "seed")), each.summary["n"], *numbers])
+        writer.writerow([*(each.params[name] for name in ("model", "dataset", "seed")), each.summary["n"], *numbers, each.run])
     return text.getvalue()
 
 

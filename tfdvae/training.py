@@ -209,16 +209,11 @@ def observer(model, dataset, run):
     It comes before the state is saved: what a killed process has observed twice is the same, and nothing is missed.
     """
     shown = progress.shown_images(dataset) if model.reconstructs else None
-    warned = []
 
     def observe(row):
         row["learning_rate"] = float(model.optimizer.learning_rate)
         if model.generates:
             row |= diagnostics.posterior_statistics(*diagnostics.posteriors(model, dataset))
-            warning = diagnostics.collapse_warning(row, model.latent_dim)
-            if warning and not warned:
-                print(warning)
-                warned.append(warning)
         if model.reconstructs:
             progress.write_frame(run, row["epoch"], model, shown, dataset.pixel_range)
 

@@ -79,8 +79,8 @@ class Params:
     prior_components: int = 100
     # beta, the weight of the KL term; 1 makes the loss the negative ELBO, 0 an autoencoder
     kl_weight: float = 1.0
-    # of the KL's weight in training: constant; linear:STEPS from zero; or wait:NATS:STEP, zero until a batch's reconstruction term is below
-    # so many nats, then STEP more each step, up to kl_weight. Validation has the full weight always
+    # the KL's weight over training: constant; linear:STEPS, rising from zero to kl_weight; or wait:NATS:STEP, zero until a batch's
+    # reconstruction term is below so many nats, then STEP more each step, up to kl_weight. Validation always has kl_weight
     kl_schedule: str = "constant"
     # weight of the denoised output's reconstruction in a dvae; R0's 1
     denoise_weight: float = 1.0

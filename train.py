@@ -40,7 +40,7 @@ def main(preset=None, *, resume=False, overwrite=False, command=None, interrupts
     if resume and not started:
         print(f"Nothing was saved in {run_dir} yet: starting from the beginning.")
     params = saved_parameters(Run(run_dir), preset, overrides) if started else parameters.override(chosen, **overrides)
-    with claimed(params, run_dir) as run:
+    with claimed(params, preset, run_dir) as run:
         if not started and not overwrite:
             run.refuse_to_overwrite()
 
@@ -60,14 +60,17 @@ def main(preset=None, *, resume=False, overwrite=False, command=None, interrupts
 
 
 @contextlib.contextmanager
-def claimed(params, run_dir):
-    """Hold the folder of a run, or the first that is free under runs/ where none is named; nobody else trains in it meanwhile."""
+def claimed(params, preset, run_dir):
+    """Hold the folder of a run, or the first that is free under runs/ where none is named; nobody else trains in it meanwhile.
+
+    A preset of the family gives its name to the folder, since several share dataset and model.
+    """
     if run_dir:
         Run(run_dir).check_writable()
         with Run(run_dir).held():
             yield Run(run_dir)
         return
-    for run in new_runs(params):
+    for run in new_runs(params, preset if preset in parameters.FAMILY else ""):
         run.check_writable()
         with contextlib.ExitStack() as stack:
             try:

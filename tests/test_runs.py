@@ -162,6 +162,7 @@ def test_new_runs_count_up(tmp_path, monkeypatch):
         run.path.mkdir(parents=True)
     for dataset, expected in (("folder:../my/cats/", "cats"), ("emnist/letters:3.0.0", "emnist-letters-3.0.0")):
         assert str(next(runs.new_runs(params.override(params.Params(), dataset=dataset)))) == f"runs/{expected}-dvae-seed0"
+    assert str(next(runs.new_runs(params.preset("mnist_linear"), "mnist_linear"))) == "runs/mnist_linear-ae-seed0"
 
 
 def test_a_record_of_another_version_names_both(run):

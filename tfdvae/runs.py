@@ -410,11 +410,11 @@ def _check_record(record):
         raise files.Damaged("it is not the record of a run")
 
 
-def new_runs(params):
-    """Yield runs/DATASET-MODEL-seedN, -2, -3, ..., of which the first that is not there is the folder of a new run."""
+def new_runs(params, name=""):
+    """Yield runs/NAME-MODEL-seedN, -2, -3, ..., of which the first that is not there is the folder of a new run; no name: the dataset's."""
     folder = params.dataset.startswith("folder:")
     dataset = pathlib.Path(params.dataset.removeprefix("folder:")).name if folder else re.sub("[/:]", "-", params.dataset)
-    base = pathlib.Path("runs") / f"{dataset or 'folder'}-{params.model}-seed{params.seed}"
+    base = pathlib.Path("runs") / f"{name or dataset or 'folder'}-{params.model}-seed{params.seed}"
     for count in itertools.count(1):
         path = base if count == 1 else base.with_name(f"{base.name}-{count}")
         if not path.exists():

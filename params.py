@@ -225,6 +225,7 @@ MNIST_DEEP = dataclasses.replace(
     channels=(),
     hidden_units=(300,) * 8,
     batch_norm=False,
+    latent_dim=50,
     epochs=8,
     batch_size=128,
     learning_rate=1e-3,

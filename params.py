@@ -168,7 +168,6 @@ VARIANCE_MNIST_DAE = dataclasses.replace(
     sigma=0.1,
     corruption="gaussian:0.2",
     gate=True,
-    epochs=12,
 )
 # R2: three likelihoods; --likelihood gaussian_fixed, or --likelihood bernoulli --binarize threshold, for the other two
 MNIST_R2 = Params(

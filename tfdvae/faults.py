@@ -1,6 +1,7 @@
 """What a machine does to a process that trains or evaluates, told in one sentence."""
 
 import contextlib
+import re
 
 import tensorflow as tf
 
@@ -33,5 +34,5 @@ def told(where, ending):
 def _core(error):
     """Return the line of a TensorFlow error that says what happened, from among those that say where."""
     places = ("Graph execution error", "Detected at node", "<stack traces", "Traceback", " ", "\t")
-    lines = [line for line in str(error).splitlines() if line and not line.startswith(places)]
+    lines = [re.sub(r"^{{.*?}} ", "", line) for line in str(error).splitlines() if line and not line.startswith(places)]
     return printable((lines or [type(error).__name__])[0].removeprefix("assertion failed: ")).strip("[]'\" .")

@@ -53,6 +53,6 @@ def collapse_warning(row, latent_dim):
     if active is None or active >= FEW * latent_dim:
         return ""
     return (
-        f"Warning: posterior collapse: {active} of {latent_dim} latent dimensions are active, so outputs hardly depend on the image. A "
+        f"Warning: posterior collapse: {active} of {latent_dim} latent dimensions are active, so outputs depend little on the image. A "
         "lower kl_weight, a kl_schedule that starts at zero, or a smaller sigma may help."
     )

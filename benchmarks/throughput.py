@@ -4,15 +4,15 @@
     python benchmarks/throughput.py [--rounds 3] [--output results/speed]
 
 Every measurement is a process of its own; the frameworks take turns within a round, so that a slow minute of the machine meets all of
-them. Before anything is timed, the networks must have the same number of parameters and, with tfdvae's weights, the same loss.
+them. Before it trains, each network must have as many parameters as tfdvae's and, with tfdvae's weights and no noise, the same loss.
 """
 
 import argparse
+import contextlib
 import csv
 import json
 import os
 import pathlib
-import platform
 import resource
 import statistics
 import subprocess
@@ -20,22 +20,34 @@ import sys
 import tempfile
 import time
 
+import matplotlib.figure
 import numpy as np
+from machine import describe_machine, matrix_rate
 
 BATCH = 128
-SECONDS = 6.0  # of measurement, after the warm-up
-WARM_UP = 12  # steps
+SECONDS = 4.0  # of measurement, after the warm-up
+WARM_UP = 10  # steps
 IMAGES = 12_800
-NETWORKS = {  # data: (channels, units, latent_dim)
+NETWORKS = {  # data: channels, units, latent_dim
     "mnist": ((32, 64), (256,), 50),
     "cifar10": ((64, 128, 256), (512,), 100),
 }
 FRAMEWORKS = ("tfdvae", "keras", "pytorch-eager", "pytorch-compiled")
+PRECISIONS = ("float32", "bfloat16")
+MODELS = ("vae", "dvae")
+TOLERANCES = {"float32": 1e-4, "bfloat16": 1e-2}  # of the loss, relative
+SAVE_IMAGES = """
+import sys
+import numpy as np
+from tfdvae import data
+np.save(sys.argv[3], data.load_dataset(sys.argv[1]).parts[data.TRAIN].arrays[0][:int(sys.argv[2])])
+"""
 COLUMNS = ("framework", "precision", "model", "dataset", "batch_size", "images_per_second", "spread")
+FURTHER_COLUMNS = ("start_up_seconds", "peak_mib", "share_of_matrix_rate")
 
 
 class Clock:
-    """Counts steps: the time to the first, then images per second over at least `SECONDS` after the warm-up."""
+    """Counts steps: when the first was done, then images per second over at least `SECONDS` after the warm-up."""
 
     def __init__(self):
         self.steps, self.first, self.rate = 0, None, None
@@ -53,76 +65,76 @@ class Clock:
         return self.rate is not None
 
 
-def train_tfdvae(model, precision, dataset, arrays, clock):
+def stopping(clock):
+    """Return a Keras callback that ends training when the clock has enough."""
     import keras
-    import tensorflow as tf
-
-    from tfdvae import data, training
-    from tfdvae.build import build_model
-
-    channels, units, latent_dim = NETWORKS[dataset]
-    images = data.load_dataset(dataset)
-    built = build_model(
-        model=model,
-        image_shape=images.image_shape,
-        channels=channels,
-        hidden_units=units,
-        latent_dim=latent_dim,
-        precision=precision,
-    )
-    if not os.path.exists(arrays["weights"]):
-        networks = [built.encoder, built.head, built.decoder, *([built.denoising_decoder] if model == "dvae" else [])]
-        np.savez(arrays["weights"], *[np.asarray(v) for network in networks for v in network.trainable_variables])
-    draw = built.draw_latent
-    built.draw_latent = lambda mean, *_: (mean, tf.zeros_like(mean))
-    loss = float(tf.reduce_mean(built.loss_terms(tf.constant(arrays["images"][:BATCH] / np.float32(255)), training=True)["loss"]))
-    built.draw_latent = draw
-    training.compile_model(built, 1e-3)
 
     class Stop(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
             self.model.stop_training = clock.step()
 
-    built.fit(images.train(BATCH), steps_per_epoch=10**6, epochs=1, verbose=0, shuffle=False, callbacks=[Stop()])
+    return Stop()
+
+
+def train_tfdvae(model, precision, dataset, images, weights, clock):
+    """Train for as long as the clock wants; return the first loss and the number of parameters. The weights are written."""
+    from tfdvae.startup import import_tensorflow
+
+    import_tensorflow()
+    import tensorflow as tf
+
+    from tfdvae import data, training
+    from tfdvae.build import build_model
+    from tfdvae.interrupts import Interrupts
+
+    channels, units, latent_dim = NETWORKS[dataset]
+    loaded = data.load_dataset(dataset)
+    built = build_model(
+        model=model, image_shape=loaded.image_shape, channels=channels, hidden_units=units, latent_dim=latent_dim, precision=precision
+    )
+    networks = [built.encoder, built.head, built.decoder, *([built.denoising_decoder] if model == "dvae" else [])]
+    np.savez(weights, *[np.asarray(v) for network in networks for v in network.trainable_variables])
+    draw = built.draw_latent
+    built.draw_latent = lambda mean, *_: (mean, tf.zeros_like(mean))
+    loss = float(tf.reduce_mean(built.loss_terms(tf.constant(images[:BATCH] / np.float32(255)), training=True)["loss"]))
+    built.draw_latent = draw
+    training.compile_model(built, 1e-3)
+    callbacks = [training.StopAtNonFinite(), training.StopWhenAsked(Interrupts()), stopping(clock)]  # the first two as `training.fit`
+    built.fit(loaded.train(BATCH), steps_per_epoch=10**6, epochs=1, verbose=0, shuffle=False, callbacks=callbacks)
     return loss, sum(int(np.prod(v.shape)) for v in built.trainable_variables)
 
 
-def train_keras(model, precision, dataset, arrays, clock):
+def train_keras(model, precision, dataset, images, weights, clock):
+    """As `train_tfdvae`, but for the weights, which are read."""
     import keras
     import tensorflow as tf
     from stock_keras import StockVAE
 
     keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
-    images = arrays["images"].astype(np.float32) / np.float32(255)
+    images = images.astype(np.float32) / np.float32(255)
     built = StockVAE(model, images.shape[1:], *NETWORKS[dataset])
     built.build((None, *images.shape[1:]))
-    with np.load(arrays["weights"]) as weights:
+    with np.load(weights) as arrays:
         variables = [v for network in built.networks() for v in network.trainable_variables]
-        for variable, name in zip(variables, weights.files, strict=True):
-            variable.assign(weights[name])
+        for variable, name in zip(variables, arrays.files, strict=True):
+            variable.assign(arrays[name])
     loss = float(tf.reduce_mean(built.losses_of(tf.constant(images[:BATCH]), 0.0)))
     built.compile(optimizer=keras.optimizers.Adam(1e-3))
-
-    class Stop(keras.callbacks.Callback):
-        def on_train_batch_end(self, batch, logs=None):
-            self.model.stop_training = clock.step()
-
     batches = tf.data.Dataset.from_tensor_slices(images).shuffle(len(images)).repeat().batch(BATCH).prefetch(2)
-    built.fit(batches, steps_per_epoch=10**6, epochs=1, verbose=0, callbacks=[Stop()])
+    built.fit(batches, steps_per_epoch=10**6, epochs=1, verbose=0, callbacks=[stopping(clock)])
     return loss, sum(int(np.prod(v.shape)) for v in built.trainable_variables)
 
 
-def train_pytorch(model, precision, dataset, arrays, clock, compiled):
-    import contextlib
-
+def train_pytorch(model, precision, dataset, images, weights, clock, compiled=False):
+    """As `train_keras`."""
     import torch
     from pytorch import TorchVAE
 
-    images = torch.from_numpy(arrays["images"]).permute(0, 3, 1, 2)  # channels last in memory
-    built = TorchVAE(model, arrays["images"].shape[1:], *NETWORKS[dataset]).to(memory_format=torch.channels_last)
-    with np.load(arrays["weights"]) as weights:
-        built.set_weights([weights[name] for name in weights.files])
     latent_dim = NETWORKS[dataset][2]
+    built = TorchVAE(model, images.shape[1:], *NETWORKS[dataset]).to(memory_format=torch.channels_last)
+    images = torch.from_numpy(images).permute(0, 3, 1, 2)  # channels last in memory
+    with np.load(weights) as arrays:
+        built.set_weights([arrays[name] for name in arrays.files])
     cast = torch.autocast("cpu", torch.bfloat16) if precision == "bfloat16" else contextlib.nullcontext()
     with torch.no_grad(), cast:
         loss = float(built(images[:BATCH].float() / 255, torch.zeros(BATCH, latent_dim)).mean())
@@ -144,52 +156,39 @@ def train_pytorch(model, precision, dataset, arrays, clock, compiled):
 def work(framework, precision, model, dataset, folder):
     """Measure one configuration in this process, and print the result as JSON."""
     began = time.time()
-    arrays = {"images": np.load(f"{folder}/{dataset}.npy"), "weights": f"{folder}/{model}-{dataset}.npz"}
     clock = Clock()
-    if framework == "tfdvae":
-        from tfdvae.startup import import_tensorflow
-
-        import_tensorflow()
-        loss, parameters = train_tfdvae(model, precision, dataset, arrays, clock)
-    elif framework == "keras":
-        loss, parameters = train_keras(model, precision, dataset, arrays, clock)
-    else:
-        loss, parameters = train_pytorch(model, precision, dataset, arrays, clock, framework == "pytorch-compiled")
-    print(
-        json.dumps(
-            {
-                "images_per_second": clock.rate,
-                "start_up_seconds": clock.first - began,
-                "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-                "loss": loss,
-                "parameters": parameters,
-            }
-        )
-    )
+    train = {"tfdvae": train_tfdvae, "keras": train_keras}.get(framework, train_pytorch)
+    further = {"compiled": True} if framework == "pytorch-compiled" else {}
+    images = np.load(f"{folder}/{dataset}.npy")
+    loss, parameters = train(model, precision, dataset, images, f"{folder}/{model}-{dataset}.npz", clock, **further)
+    found = {
+        "images_per_second": clock.rate,
+        "start_up_seconds": clock.first - began,
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "loss": loss,
+        "parameters": parameters,
+    }
+    print(json.dumps(found))
 
 
-def measure(framework, precision, model, dataset, folder):
-    """Return what a process of its own measured."""
-    words = [framework, precision, model, dataset, folder]
-    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run([sys.executable, __file__, "--work", *words], capture_output=True, text=True, env=environment)
+def measure(configuration, folder):
+    """Return what a process of its own found for (framework, precision, model, dataset)."""
+    words = [sys.executable, __file__, "--work", *configuration, folder]
+    done = subprocess.run(words, capture_output=True, text=True, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"})
     if done.returncode:
-        raise RuntimeError(f"{' '.join(words)} failed:\n{done.stderr[-2000:]}")
+        raise RuntimeError(f"{' '.join(configuration)} failed:\n{done.stderr[-2000:]}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def check_alike(results):
-    """Raise where two frameworks have not the same number of parameters, or in float32 not the same loss."""
-    for (framework, precision, model, dataset), rounds in results.items():
-        ours = results["tfdvae", precision, model, dataset][0]
-        tolerance = 1e-4 if precision == "float32" else 1e-2
-        theirs = rounds[0]
-        if theirs["parameters"] != ours["parameters"] or abs(theirs["loss"] / ours["loss"] - 1) > tolerance:
-            raise RuntimeError(f"{framework} {precision} {model} {dataset}: {theirs} is another network than {ours}")
+def check_alike(configuration, found, ours):
+    """Raise RuntimeError where a network has not as many parameters as tfdvae's, or not the same loss."""
+    alike = found["parameters"] == ours["parameters"] and abs(found["loss"] / ours["loss"] - 1) < TOLERANCES[configuration[1]]
+    if not alike:
+        raise RuntimeError(f"{' '.join(configuration)} is another network than tfdvae's: {found}, where tfdvae has {ours}")
 
 
-def training_flops(dataset, model):
-    """Return floating-point operations per image of one training step: two per multiply-add, three passes."""
+def training_operations(dataset, model):
+    """Return the floating-point operations that one training step needs for one image: two a multiply-add, three passes."""
     channels, units, latent_dim = NETWORKS[dataset]
     side, inputs = (28, 1) if dataset == "mnist" else (32, 3)
     convolutions = 0
@@ -197,87 +196,105 @@ def training_flops(dataset, model):
         side //= 2
         convolutions += 16 * inputs * n * side * side
         inputs = n
-    flat = side * side * channels[-1]
-    dense = flat * units[0]
-    encode = convolutions + dense
-    decode = convolutions + dense + latent_dim * units[0]
-    total = encode + units[-1] * 2 * latent_dim + decode
+    dense = side * side * channels[-1] * units[0]
+    total = 2 * (convolutions + dense) + 3 * latent_dim * units[0]  # two heads, and one layer after the latent
     if model == "dvae":
-        total += encode + convolutions + dense + units[-1] * units[0]
+        total += 2 * (convolutions + dense) + units[0] ** 2
     return 6 * total
-
-
-def matrix_rate(precision):
-    """Return floating-point operations per second of a 2048 x 2048 x 2048 matrix product in TensorFlow, the best of ten."""
-    code = (
-        "import time, tensorflow as tf\n"
-        f"a = tf.cast(tf.random.normal((2048, 2048)), '{precision}')\n"
-        "f = tf.function(lambda: tf.reduce_sum(tf.cast(a @ a, tf.float32)))\n"
-        "f().numpy()\n"
-        "best = 9e9\n"
-        "for _ in range(10):\n"
-        "    t = time.perf_counter(); f().numpy(); best = min(best, time.perf_counter() - t)\n"
-        "print(2 * 2048**3 / best)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"})
-    return float(done.stdout.split()[-1])
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--frameworks", nargs="+", choices=FRAMEWORKS, default=FRAMEWORKS)
-    parser.add_argument("--precisions", nargs="+", choices=("float32", "bfloat16"), default=("float32", "bfloat16"))
-    parser.add_argument("--models", nargs="+", choices=("vae", "dvae"), default=("vae", "dvae"))
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
     parser.add_argument("--datasets", nargs="+", choices=tuple(NETWORKS), default=tuple(NETWORKS))
-    parser.add_argument("--output", type=pathlib.Path)
+    parser.add_argument("--output", type=pathlib.Path, help="folder for throughput.csv, throughput.png and machine.json")
     options = parser.parse_args()
 
-    from tfdvae import data
-
+    configurations = [(f, p, m, d) for d in options.datasets for m in options.models for p in PRECISIONS for f in FRAMEWORKS]
     results = {}
     with tempfile.TemporaryDirectory() as folder:
         for dataset in options.datasets:
-            np.save(f"{folder}/{dataset}.npy", data.load_dataset(dataset).parts[0].arrays[0].numpy()[:IMAGES])
+            subprocess.run([sys.executable, "-c", SAVE_IMAGES, dataset, str(IMAGES), f"{folder}/{dataset}.npy"], check=True)
         for number in range(options.rounds):
-            for dataset in options.datasets:
-                for model in options.models:
-                    for precision in options.precisions:
-                        for framework in options.frameworks:
-                            key = (framework, precision, model, dataset)
-                            found = measure(*key, folder)
-                            results.setdefault(key, []).append(found)
-                            print(f"round {number + 1}: {' '.join(key)}: {found['images_per_second']:,.0f} images/s", flush=True)
-    check_alike(results)
-    report(results, {p: matrix_rate(p) for p in options.precisions}, options.output)
+            for configuration in configurations:
+                found = measure(configuration, folder)
+                results.setdefault(configuration, []).append(found)
+                check_alike(configuration, found, results[("tfdvae", *configuration[1:])][0])
+                print(f"round {number + 1}: {' '.join(configuration)}: {found['images_per_second']:,.0f} images/s", flush=True)
+    machine = describe_machine() | {"matrix_rate": {precision: matrix_rate(precision) for precision in PRECISIONS}}
+    rows = summarize(results, machine["matrix_rate"])
+    print(table(rows))
+    if options.output:
+        options.output.mkdir(parents=True, exist_ok=True)
+        write(rows, machine, options.output)
 
 
-def report(results, rates, output):
-    """Print a table, and write it as CSV where an output folder is given."""
-    median = {key: statistics.median(r["images_per_second"] for r in rounds) for key, rounds in results.items()}
+def summarize(results, rates):
+    """Return a row (a dict) for each configuration: median and half the range of its rounds."""
     rows = []
-    print("| data | model | precision | framework | images/s | to stock Keras float32 | start-up, s | peak, MiB | share of matrix rate |")
-    print("|---|---|---|---|---|---|---|---|---|")
-    for (framework, precision, model, dataset), rounds in sorted(results.items(), key=lambda item: item[0][::-1]):
-        values = [r["images_per_second"] for r in rounds]
-        middle = median[framework, precision, model, dataset]
-        spread = (max(values) - min(values)) / 2
-        stock = median.get(("keras", "float32", model, dataset))
-        share = middle * training_flops(dataset, model) / rates[precision]
-        start_up = statistics.median(r["start_up_seconds"] for r in rounds)
-        peak = statistics.median(r["peak_mib"] for r in rounds)
-        ratio = f"{middle / stock:.2f}" if stock else ""
-        print(
-            f"| {dataset} | {model} | {precision} | {framework} | {middle:,.0f} ± {spread:,.0f} | {ratio} | {start_up:.1f} | {peak:,.0f} | {share:.0%} |"
-        )
-        rows.append((framework, precision, model, dataset, BATCH, f"{middle:.0f}", f"{spread:.0f}"))
-    print(f"2048³ matrix product: {', '.join(f'{p} {rate / 1e9:,.0f} GFLOP/s' for p, rate in rates.items())}; {platform.machine()}, {os.cpu_count()} cores")
-    if output:
-        output.mkdir(parents=True, exist_ok=True)
-        with open(output / "throughput.csv", "w", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            writer.writerows(rows)
+    for (framework, precision, model, dataset), rounds in results.items():
+        values = [found["images_per_second"] for found in rounds]
+        middle = statistics.median(values)
+        settings = (framework, precision, model, dataset, BATCH, round(middle), round((max(values) - min(values)) / 2))
+        row = dict(zip(COLUMNS, settings))
+        for name in FURTHER_COLUMNS[:2]:
+            row[name] = round(statistics.median(found[name] for found in rounds), 1)
+        row["share_of_matrix_rate"] = round(middle * training_operations(dataset, model) / rates[precision], 3)
+        rows.append(row)
+    return rows
+
+
+def table(rows):
+    """Return the rows as Markdown, with the ratio of each to stock Keras in float32, and of ours to the best of PyTorch."""
+    lines = [
+        "| data | model | precision | framework | images/s | to Keras float32 | start-up, s | peak, MiB | share of matrix rate |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in sorted(rows, key=lambda row: (row["dataset"], row["model"], row["precision"], row["images_per_second"])):
+        stock = rate_of(rows, row["dataset"], row["model"], ["keras"], ["float32"])
+        cells = [
+            *(row[name] for name in ("dataset", "model", "precision", "framework")),
+            f"{row['images_per_second']:,} ± {row['spread']:,}",
+            f"{row['images_per_second'] / stock:.2f}",
+            *(row[name] for name in FURTHER_COLUMNS[:2]),
+            f"{row['share_of_matrix_rate']:.0%}",
+        ]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    lines.append("")
+    for dataset, model in sorted({(row["dataset"], row["model"]) for row in rows}):
+        ours = rate_of(rows, dataset, model, ["tfdvae"])
+        stock, torch = rate_of(rows, dataset, model, ["keras"], ["float32"]), rate_of(rows, dataset, model, FRAMEWORKS[2:])
+        lines.append(f"{dataset} {model}: tfdvae {ours / stock:.2f} x stock Keras in float32, {ours / torch:.2f} x the best of PyTorch")
+    return "\n".join(lines)
+
+
+def rate_of(rows, dataset, model, frameworks, precisions=PRECISIONS):
+    """Return the highest images per second among these frameworks and precisions."""
+    wanted = (row for row in rows if (row["dataset"], row["model"]) == (dataset, model))
+    return max(row["images_per_second"] for row in wanted if row["framework"] in frameworks and row["precision"] in precisions)
+
+
+def write(rows, machine, output):
+    """Write the table, the machine's description and a plot."""
+    with open(output / "throughput.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS + FURTHER_COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    (output / "machine.json").write_text(json.dumps(machine, indent=2) + "\n")
+    cases = sorted({(row["dataset"], row["model"]) for row in rows}, reverse=True)
+    figure = matplotlib.figure.Figure(figsize=(3 * len(cases), 3.4), layout="constrained")
+    for axes, (dataset, model) in zip(figure.subplots(1, len(cases), squeeze=False)[0], cases):
+        for offset, precision, colour in ((-0.2, "float32", "#9ecae1"), (0.2, "bfloat16", "#08519c")):
+            chosen = {r["framework"]: r for r in rows if (r["dataset"], r["model"], r["precision"]) == (dataset, model, precision)}
+            heights = [chosen[framework]["images_per_second"] for framework in FRAMEWORKS]
+            spreads = [chosen[framework]["spread"] for framework in FRAMEWORKS]
+            axes.bar(np.arange(len(FRAMEWORKS)) + offset, heights, 0.4, yerr=spreads, color=colour, label=precision)
+        axes.set_xticks(range(len(FRAMEWORKS)), [framework.replace("-", "\n") for framework in FRAMEWORKS], fontsize=8)
+        axes.set_title(f"{model}, {dataset}")
+    figure.axes[0].set_ylabel("training images per second")
+    figure.axes[0].legend(fontsize=8)
+    figure.savefig(output / "throughput.png", dpi=150)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ from tfdvae import data
 np.save(sys.argv[3], data.load_dataset(sys.argv[1]).parts[data.TRAIN].arrays[0][:int(sys.argv[2])])
 """
 COLUMNS = ("framework", "precision", "model", "dataset", "batch_size", "images_per_second", "spread")
-FURTHER_COLUMNS = ("start_up_seconds", "peak_mib", "share_of_matrix_rate")
+FURTHER_COLUMNS = ("start_up_seconds", "peak_mib", "share_of_matrix_rate", "evaluation_seconds")
 
 
 class Clock:
@@ -51,6 +51,7 @@ class Clock:
 
     def __init__(self):
         self.steps, self.first, self.rate = 0, None, None
+        self.evaluation = None  # seconds, of tfdvae alone
 
     def step(self):
         """Count a finished step; return whether that is enough."""
@@ -76,6 +77,29 @@ def stopping(clock):
     return Stop()
 
 
+def weights_of(model):
+    """Return the trainable weights of a tfdvae model in the order in which they are handed over: network by network."""
+    networks = [model.encoder, model.head, model.decoder, *([model.denoising_decoder] if model.name == "dvae" else [])]
+    return [np.asarray(v) for network in networks for v in network.trainable_variables]
+
+
+def copy_weights(arrays, stock):
+    """Give a stock Keras model these weights."""
+    for variable, array in zip([v for network in stock.networks() for v in network.trainable_variables], arrays, strict=True):
+        variable.assign(array)
+
+
+def loss_without_noise(model, images):
+    """Return the loss of a tfdvae model, averaged over images, where each latent is its posterior's mean."""
+    import tensorflow as tf
+
+    draw = model.draw_latent
+    model.draw_latent = lambda mean, *_: (mean, tf.zeros_like(mean))
+    loss = float(tf.reduce_mean(model.loss_terms(images, training=True)["loss"]))
+    model.draw_latent = draw
+    return loss
+
+
 def train_tfdvae(model, precision, dataset, images, weights, clock):
     """Train for as long as the clock wants; return the first loss and the number of parameters. The weights are written."""
     from tfdvae.startup import import_tensorflow
@@ -92,16 +116,23 @@ def train_tfdvae(model, precision, dataset, images, weights, clock):
     built = build_model(
         model=model, image_shape=loaded.image_shape, channels=channels, hidden_units=units, latent_dim=latent_dim, precision=precision
     )
-    networks = [built.encoder, built.head, built.decoder, *([built.denoising_decoder] if model == "dvae" else [])]
-    np.savez(weights, *[np.asarray(v) for network in networks for v in network.trainable_variables])
-    draw = built.draw_latent
-    built.draw_latent = lambda mean, *_: (mean, tf.zeros_like(mean))
-    loss = float(tf.reduce_mean(built.loss_terms(tf.constant(images[:BATCH] / np.float32(255)), training=True)["loss"]))
-    built.draw_latent = draw
+    np.savez(weights, *weights_of(built))
+    loss = loss_without_noise(built, tf.constant(images[:BATCH] / np.float32(255)))
     training.compile_model(built, 1e-3)
     callbacks = [training.StopAtNonFinite(), training.StopWhenAsked(Interrupts()), stopping(clock)]  # the first two as `training.fit`
     built.fit(loaded.train(BATCH), steps_per_epoch=10**6, epochs=1, verbose=0, shuffle=False, callbacks=callbacks)
+    clock.evaluation = evaluation_seconds(built, loaded)
     return loss, sum(int(np.prod(v.shape)) for v in built.trainable_variables)
+
+
+def evaluation_seconds(model, loaded):
+    """Return the seconds that the evaluation of 10,000 images takes, from its first line to its last number."""
+    from tfdvae import data, evaluation
+
+    batches = loaded.in_order(data.TRAIN, evaluation.BATCH).take(10_000 // evaluation.BATCH)
+    began = time.perf_counter()
+    evaluation.evaluate_model(model, batches)
+    return time.perf_counter() - began
 
 
 def train_keras(model, precision, dataset, images, weights, clock):
@@ -115,9 +146,7 @@ def train_keras(model, precision, dataset, images, weights, clock):
     built = StockVAE(model, images.shape[1:], *NETWORKS[dataset])
     built.build((None, *images.shape[1:]))
     with np.load(weights) as arrays:
-        variables = [v for network in built.networks() for v in network.trainable_variables]
-        for variable, name in zip(variables, arrays.files, strict=True):
-            variable.assign(arrays[name])
+        copy_weights([arrays[name] for name in arrays.files], built)
     loss = float(tf.reduce_mean(built.losses_of(tf.constant(images[:BATCH]), 0.0)))
     built.compile(optimizer=keras.optimizers.Adam(1e-3))
     batches = tf.data.Dataset.from_tensor_slices(images).shuffle(len(images)).repeat().batch(BATCH).prefetch(2)
@@ -165,6 +194,7 @@ def work(framework, precision, model, dataset, folder):
         "images_per_second": clock.rate,
         "start_up_seconds": clock.first - began,
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "evaluation_seconds": clock.evaluation,
         "loss": loss,
         "parameters": parameters,
     }
@@ -241,6 +271,8 @@ def summarize(results, rates):
         for name in FURTHER_COLUMNS[:2]:
             row[name] = round(statistics.median(found[name] for found in rounds), 1)
         row["share_of_matrix_rate"] = round(middle * training_operations(dataset, model) / rates[precision], 3)
+        if framework == "tfdvae":
+            row["evaluation_seconds"] = round(statistics.median(found["evaluation_seconds"] for found in rounds), 2)
         rows.append(row)
     return rows
 
@@ -264,8 +296,15 @@ def table(rows):
     lines.append("")
     for dataset, model in sorted({(row["dataset"], row["model"]) for row in rows}):
         ours = rate_of(rows, dataset, model, ["tfdvae"])
+        evaluation = max(row.get("evaluation_seconds", 0) for row in rows if (row["dataset"], row["model"]) == (dataset, model))
         stock, torch = rate_of(rows, dataset, model, ["keras"], ["float32"]), rate_of(rows, dataset, model, FRAMEWORKS[2:])
-        lines.append(f"{dataset} {model}: tfdvae {ours / stock:.2f} x stock Keras in float32, {ours / torch:.2f} x the best of PyTorch")
+        lines.append(
+            f"{dataset} {model}: tfdvae {ours / stock:.2f} x stock Keras in float32, {ours / torch:.2f} x the best of PyTorch; "
+            f"10,000 images evaluated in {evaluation} s"
+        )
+    for dataset in sorted({row["dataset"] for row in rows}):
+        vae, dvae = (rate_of(rows, dataset, model, ["tfdvae"]) for model in MODELS)
+        lines.append(f"{dataset}: a step of the dvae takes {vae / dvae:.2f} x one of the vae")
     return "\n".join(lines)
 
 

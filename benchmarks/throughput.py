@@ -238,7 +238,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
     parser.add_argument("--datasets", nargs="+", choices=tuple(NETWORKS), default=tuple(NETWORKS))
-    parser.add_argument("--output", type=pathlib.Path, help="folder for throughput.csv, throughput.png and machine.json")
+    parser.add_argument("--output", type=pathlib.Path, help="folder for throughput.csv, .md and .png, and machine.json")
     options = parser.parse_args()
 
     configurations = [(f, p, m, d) for d in options.datasets for m in options.models for p in PRECISIONS for f in FRAMEWORKS]
@@ -317,9 +317,10 @@ def rate_of(rows, dataset, model, frameworks, precisions=PRECISIONS):
 def write(rows, machine, output):
     """Write the table, the machine's description and a plot."""
     with open(output / "throughput.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS + FURTHER_COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+    (output / "throughput.md").write_text(table(rows) + "\n")
     (output / "machine.json").write_text(json.dumps(machine, indent=2) + "\n")
     cases = sorted({(row["dataset"], row["model"]) for row in rows}, reverse=True)
     figure = matplotlib.figure.Figure(figsize=(3 * len(cases), 3.4), layout="constrained")

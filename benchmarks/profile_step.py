@@ -82,7 +82,7 @@ def read_profile(folder):
 def kind_of(name):
     """Return the kind of an operation, whose event is named PATH:OPERATION; None of any other event, and of those that call others."""
     path, colon, operation = name.partition(":")
-    if not colon or "/" not in path or not operation[:1].isalpha() and not operation.startswith("_Mkl"):
+    if not colon or "/" not in path or (not operation[:1].isalpha() and not operation.startswith("_Mkl")):
         return None
     operation = operation.removeprefix("_Mkl").removeprefix("Native")
     if operation.startswith(("Partitioned", "StatefulPartitioned", "Iterator", "OptionalGetValue")):

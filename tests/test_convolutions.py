@@ -1,0 +1,69 @@
+"""Our convolutions are Keras', forwards and backwards."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfdvae import convolutions
+from tfdvae.build import build_model
+
+
+BFLOAT16 = "mixed_bfloat16"
+
+
+def results(layer, weights, images, upstream):
+    """Return a layer's outputs, and the gradients of its weights and of the images."""
+    layer.set_weights(weights)
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        outputs = layer(images)
+    return outputs, *tape.gradient(outputs, [*layer.trainable_variables, images], tf.cast(upstream, outputs.dtype))
+
+
+@pytest.mark.parametrize("kernel_size, stride", [(4, 2), (5, 1), (5, 2), (3, 3)])
+@pytest.mark.parametrize("kind", ["Conv2D", "Conv2DTranspose"])
+def test_outputs_and_gradients_are_those_of_keras(kind, kernel_size, stride, monkeypatch):
+    monkeypatch.setattr(convolutions, "MANY", 0)
+    draw = np.random.default_rng(0)
+    images = tf.constant(draw.normal(size=(3, 7, 10, 4)), tf.float32)  # an odd and an even side
+    made = [getattr(place, kind)(5, kernel_size, strides=stride, padding="same", dtype=BFLOAT16) for place in (convolutions, keras.layers)]
+    for layer in made:
+        layer.build(images.shape)
+    assert convolutions._is_own(made[0])
+    weights = [draw.normal(size=v.shape) for v in made[0].weights]
+    upstream = draw.normal(size=made[0](images).shape)
+    for one, two in zip(*(results(layer, weights, images, upstream) for layer in made)):
+        assert one.shape == two.shape and one.dtype == two.dtype
+        scale = np.abs(two.numpy().astype(np.float32)).max()
+        np.testing.assert_allclose(
+            one.numpy().astype(np.float32),
+            two.numpy().astype(np.float32),
+            atol=0.03 * scale,  # bfloat16 has 8 bits
+        )
+
+
+def test_a_filter_gradient_by_hand():
+    # one image of 1 to 4, a 2x2 filter, one output: each tap's gradient is its pixel times the upstream
+    images = tf.constant([[1.0, 2.0], [3.0, 4.0]])[tf.newaxis, :, :, tf.newaxis]
+    found = convolutions.filter_gradient(images, tf.fill((1, 1, 1, 1), 10.0), kernel_size=2, stride=2)
+    np.testing.assert_array_equal(tf.squeeze(found), [[10.0, 20.0], [30.0, 40.0]])
+
+
+@pytest.mark.parametrize("settings", [{"padding": "valid"}, {"kernel_size": (3, 5)}, {"dtype": "float32"}, {"filters": 2}])
+def test_what_it_is_no_faster_for_is_left_to_keras(settings):
+    layer = convolutions.Conv2D(**{"filters": 128, "kernel_size": 3, "padding": "same", "dtype": BFLOAT16, **settings})
+    layer.build((None, 6, 6, 64))
+    assert not convolutions._is_own(layer)
+
+
+def test_a_network_of_many_channels_trains_as_with_keras_layers(monkeypatch):
+    images = np.random.default_rng(0).random((6, 16, 16, 3)).astype(np.float32)
+    losses = []
+    for many in (convolutions.MANY, 10**9):
+        monkeypatch.setattr(convolutions, "MANY", many)
+        model = build_model(image_shape=(16, 16, 3), model="vae", channels=(64, 128), hidden_units=(8,), latent_dim=2, precision="bfloat16")
+        model.compile(optimizer=keras.optimizers.SGD(1e-4))
+        losses.append(model.fit(images, epochs=3, batch_size=3, shuffle=False, verbose=0).history["loss"])
+    np.testing.assert_allclose(*losses, rtol=1e-2)
+    assert losses[0][-1] < losses[0][0]

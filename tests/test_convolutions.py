@@ -8,7 +8,6 @@ import tensorflow as tf
 from tfdvae import convolutions
 from tfdvae.build import build_model
 
-
 BFLOAT16 = "mixed_bfloat16"
 
 

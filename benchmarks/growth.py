@@ -9,7 +9,6 @@ with all that it saves.
 import argparse
 import csv
 import json
-import os
 import pathlib
 import statistics
 import subprocess
@@ -19,6 +18,7 @@ import time
 
 import matplotlib.figure
 import psutil
+from machine import measured
 
 ROOT = pathlib.Path(__file__).parent.parent
 SIZES = (1_000, 3_000, 10_000, 30_000, 59_000)  # of MNIST's 60,000; the rest is held out
@@ -44,6 +44,7 @@ def time_per_image(size):
         def on_epoch_end(self, epoch, logs=None):
             self.end = time.perf_counter()
 
+    training.make_deterministic(0)
     mnist = data.load_dataset("mnist", validation_fraction=1 - size / 60_000)
     model = build_model(model="vae", image_shape=mnist.image_shape, latent_dim=50, precision=training.resolve_precision("auto"))
     training.compile_model(model, 1e-3)
@@ -80,26 +81,26 @@ def main():
     found = {size: [] for size in SIZES}
     for _ in range(options.rounds):
         for size in SIZES:
-            words = [sys.executable, __file__, "--size", str(size)]
-            done = subprocess.run(words, capture_output=True, text=True, check=True, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"})
-            found[size].append(json.loads(done.stdout.splitlines()[-1]))
+            found[size].append(measured(__file__, "--size", size))
             print(f"{size:,} images: {found[size][-1]:.0f} microseconds an image", flush=True)
+    options.output.mkdir(parents=True, exist_ok=True)
+    sizes = [(size, f"{value:.1f}") for size in SIZES for value in found[size]]
+    write(options.output / "growth_size.csv", ("images", "microseconds_per_image"), sizes)
     epochs = run_epochs()
+    rows = [(epoch, f"{seconds:.3f}", f"{mib:.1f}") for epoch, seconds, mib in epochs]
+    write(options.output / "growth_epochs.csv", ("epoch", "seconds", "mib"), rows)
     half = len(epochs) // 2
     for name, column in (("seconds an epoch", 1), ("MiB", 2)):
         first, second = (statistics.median(row[column] for row in part) for part in (epochs[:half], epochs[half:]))
         print(f"{EPOCHS} epochs of digits: {name} {first:.2f} in the first half, {second:.2f} in the second (medians)")
-
-    options.output.mkdir(parents=True, exist_ok=True)
-    for name, header, rows in (
-        ("growth_size.csv", ("images", "microseconds_per_image"), [(size, f"{value:.1f}") for size in SIZES for value in found[size]]),
-        ("growth_epochs.csv", ("epoch", "seconds", "mib"), [(epoch, f"{seconds:.3f}", f"{mib:.1f}") for epoch, seconds, mib in epochs]),
-    ):
-        with open(options.output / name, "w", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(header)
-            writer.writerows(rows)
     draw(found, epochs, options.output / "growth.png")
+
+
+def write(path, header, rows):
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
 
 
 def draw(found, epochs, path):

@@ -1,6 +1,7 @@
-"""What a benchmark's numbers depend on: the machine, the versions, and how fast it multiplies matrices."""
+"""What the benchmarks share: processes of their own for what is measured, and what numbers depend on."""
 
 import importlib.metadata
+import json
 import os
 import pathlib
 import platform
@@ -23,11 +24,23 @@ print(2 * 2048**3 / best)
 PACKAGES = ("tfdvae", "tensorflow", "keras", "torch", "numpy")
 
 
+def measured(script, *words, **environment):
+    """Run a Python script, or with "-c" some code, in a process of its own, on the CPU; return its last line, which is JSON.
+
+    Raises:
+        RuntimeError: it failed; the message has the end of what it said.
+    """
+    command = [sys.executable, script, *map(str, words)]
+    settings = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""} | environment
+    done = subprocess.run(command, capture_output=True, text=True, env=settings)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(map(str, words))} failed:\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def matrix_rate(precision):
     """Return the floating-point operations per second of a product of two 2048 x 2048 matrices in TensorFlow, the best of twenty."""
-    words = [sys.executable, "-c", MATRIX, precision]
-    done = subprocess.run(words, capture_output=True, text=True, check=True, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"})
-    return float(done.stdout.split()[-1])
+    return measured("-c", MATRIX, precision)
 
 
 def describe_machine():

@@ -1,6 +1,6 @@
 """Does bfloat16 cost quality? A VAE on MNIST in both precisions, the same seeds, compared by -ELBO on the test set.
 
-    python benchmarks/precision.py [--seeds 3] [--epochs 8] [--output results/speed]
+    python benchmarks/precision.py [--seeds 3] [--epochs 6] [--output results/speed]
 
 Runs that are there already, under runs/precision-*, are not trained again; one that was stopped goes on.
 """
@@ -34,7 +34,7 @@ def train(precision, seed, epochs):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--output", type=pathlib.Path, default=ROOT / "results" / "speed")
     options = parser.parse_args()
 

@@ -10,15 +10,18 @@ import collections
 import csv
 import json
 import pathlib
-import subprocess
+import re
 import sys
 import tempfile
 
+from machine import measured
+
 ROOT = pathlib.Path(__file__).parent.parent
 STEPS = 30
-KINDS = {  # kind: beginnings of operations' names, oneDNN's without their prefix; the first that fits
-    "convolutions": ("Conv2D",),
-    "matrix products": ("MatMul", "FusedMatMul"),
+PREFIXES = re.compile("^_?(Mkl)?(Native)?(PadWith)?(Fused(?!Batch))?")  # of operations that are oneDNN's, or several in one
+KINDS = {  # kind: beginnings of operations' names, without prefixes; the first that fits
+    "convolutions": ("Conv2D", "Transpose", "Pad"),  # the latter are parts of `tfdvae.convolutions`
+    "matrix products": ("MatMul",),
     "batch norm": ("FusedBatchNorm",),
     "casts": ("Cast",),
     "optimizer": ("ResourceApplyAdam",),
@@ -28,7 +31,7 @@ OTHER = "other"
 
 
 def work(model, dataset):
-    """Profile one model in this process, and print milliseconds a step of each kind, and of the whole step, as JSON."""
+    """Profile one model in this process, and print milliseconds a step of each kind, as JSON."""
     from tfdvae.startup import import_tensorflow
 
     import_tensorflow()
@@ -39,6 +42,7 @@ def work(model, dataset):
     from tfdvae import data, training
     from tfdvae.build import build_model
 
+    training.make_deterministic(0)
     channels, units, latent_dim = NETWORKS[dataset]
     loaded = data.load_dataset(dataset)
     built = build_model(
@@ -82,10 +86,10 @@ def read_profile(folder):
 def kind_of(name):
     """Return the kind of an operation, whose event is named PATH:OPERATION; None of any other event, and of those that call others."""
     path, colon, operation = name.partition(":")
-    if not colon or "/" not in path or (not operation[:1].isalpha() and not operation.startswith("_Mkl")):
+    if not colon or "/" not in path or ":" in operation:
         return None
-    operation = operation.removeprefix("_Mkl").removeprefix("Native")
-    if operation.startswith(("Partitioned", "StatefulPartitioned", "Iterator", "OptionalGetValue")):
+    operation = PREFIXES.sub("", operation)
+    if not operation or operation.startswith(("Partitioned", "StatefulPartitioned", "Iterator", "OptionalGetValue")):
         return None
     return next((kind for kind, beginnings in KINDS.items() if operation.startswith(beginnings)), OTHER)
 
@@ -102,9 +106,7 @@ def main():
         writer.writerow(("dataset", "model", "kind", "milliseconds", "share"))
         for dataset in ("mnist", "cifar10"):
             for model in ("vae", "dvae"):
-                words = [sys.executable, __file__, "--work", model, dataset]
-                done = subprocess.run(words, check=True, capture_output=True, text=True)
-                found = json.loads(done.stdout.splitlines()[-1])
+                found = measured(__file__, "--work", model, dataset)
                 total = sum(found.values())
                 shares = ", ".join(f"{kind} {found.get(kind, 0) / total:.0%}" for kind in kinds)
                 print(f"{dataset} {model}: {total:.0f} ms of operations a step: {shares}", flush=True)

@@ -4,28 +4,27 @@
 
 The images, 28x28 of noise, are written once as a data set of TensorFlow Datasets into a temporary folder, in several sizes, the largest
 six times the memory limit. For each size a process of its own passes through the training set once, which gives its peak memory. Then it
-trains, asking for each batch and taking each step in turn, so that time spent waiting for a batch is seen.
+trains for an epoch, asking for each batch and taking each step in turn, so that time spent waiting for a batch is seen.
 """
 
 import argparse
 import csv
 import json
-import os
 import pathlib
 import resource
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 
 import matplotlib.figure
+from machine import measured
 
 ROOT = pathlib.Path(__file__).parent.parent
-SIZES = (20_000, 40_000, 80_000)  # training images
+SIZES = (20_000, 40_000, 80_000)  # images, of which a tenth is held out
 LIMIT = 0.01  # GiB; the images take 0.015, 0.03 and 0.06
 WAYS = {"in memory": 2.0, "streamed": LIMIT}  # way: memory_limit
-BATCH, STEPS = 128, 200
+BATCH = 128
 COLUMNS = ("way", "images", "peak_mib", "images_per_second", "waiting")
 
 
@@ -59,9 +58,10 @@ def work(name, limit):
     from tfdvae import data, training
     from tfdvae.build import build_model
 
+    training.make_deterministic(0)
     noise = data.load_dataset(name, memory_limit=float(limit))
-    batches = iter(noise.train(BATCH))
-    for _ in range(noise.steps_per_epoch(BATCH)):
+    batches, steps = iter(noise.train(BATCH)), noise.steps_per_epoch(BATCH)
+    for _ in range(steps):
         next(batches)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
@@ -75,16 +75,19 @@ def work(name, limit):
     )
     training.compile_model(model, 1e-4)
     step = tf.function(model.train_step)
-    for _ in range(20):
-        step(next(batches))
+    for number in range(steps):  # a whole epoch, so that the next is measured from its first image; its first steps warm up
+        batch = next(batches)
+        if number < 20:
+            step(batch)
     waiting, began = 0.0, time.perf_counter()
-    for _ in range(STEPS):
+    for _ in range(steps):
         asked = time.perf_counter()
         batch = next(batches)
         waiting += time.perf_counter() - asked
         float(step(batch)["loss"])
     took = time.perf_counter() - began
-    print(json.dumps({"peak_mib": peak, "images_per_second": STEPS * BATCH / took, "waiting": waiting / took}))
+    found = {"in_memory": noise.in_memory, "peak_mib": peak, "images_per_second": noise.sizes[0] / took, "waiting": waiting / took}
+    print(json.dumps(found))
 
 
 def main():
@@ -95,29 +98,33 @@ def main():
 
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "TFDS_DATA_DIR": folder}
         for size in SIZES:
-            subprocess.run([sys.executable, __file__, "--write", str(size), folder], check=True, capture_output=True, env=environment)
+            measured(__file__, "--write", size, folder)
         for _ in range(options.rounds):
             for size in SIZES:
                 for way, limit in WAYS.items():
-                    words = [sys.executable, __file__, "--work", f"noise_{size}", str(limit)]
-                    done = subprocess.run(words, check=True, capture_output=True, text=True, env=environment)
-                    row = {"way": way, "images": size} | json.loads(done.stdout.splitlines()[-1])
+                    row = {"way": way, "images": size} | measured(__file__, "--work", f"noise_{size}", limit, TFDS_DATA_DIR=folder)
+                    if row.pop("in_memory") != (way == "in memory"):
+                        raise RuntimeError(f"noise_{size} is not {way} with a limit of {limit} GiB")
                     rows.append(row)
                     print(
                         f"{way}, {size:,} images: peak {row['peak_mib']:,.0f} MiB, {row['images_per_second']:,.0f} images/s, "
                         f"{row['waiting']:.1%} of the time waiting for a batch",
                         flush=True,
                     )
-    streamed, held = (statistics.median(row["images_per_second"] for row in rows if row["way"] == way) for way in ("streamed", "in memory"))
-    print(f"streamed / in memory: {streamed / held:.2f} (medians of images per second)")
+    for size in SIZES:
+        streamed, held = (
+            statistics.median(row["images_per_second"] for row in rows if (row["way"], row["images"]) == (way, size))
+            for way in ("streamed", "in memory")
+        )
+        print(f"{size:,} images: streamed at {streamed / held:.2f} x the rate of those in memory (medians)")
 
     options.output.mkdir(parents=True, exist_ok=True)
     with open(options.output / "streaming.csv", "w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(row | {"peak_mib": round(row["peak_mib"]), "images_per_second": round(row["images_per_second"])} for row in rows)
+        for row in rows:
+            writer.writerow(row | {name: round(row[name]) for name in COLUMNS[2:4]} | {"waiting": round(row["waiting"], 4)})
     figure = matplotlib.figure.Figure(figsize=(8, 3.2), layout="constrained")
     for axes, column, label in zip(figure.subplots(1, 2), ("peak_mib", "images_per_second"), ("peak memory, MiB", "images per second")):
         for way, marker in zip(WAYS, "os"):
@@ -132,6 +139,7 @@ def main():
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--write"]:
         write_images(int(sys.argv[2]), sys.argv[3])
+        print("{}")
     elif sys.argv[1:2] == ["--work"]:
         work(*sys.argv[2:])
     else:

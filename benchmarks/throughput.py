@@ -3,31 +3,29 @@
     pip install -e ".[bench]"
     python benchmarks/throughput.py [--rounds 3] [--output results/speed]
 
-Every measurement is a process of its own; the frameworks take turns within a round, so that a slow minute of the machine meets all of
-them. Before it trains, each network must have as many parameters as tfdvae's and, with tfdvae's weights and no noise, the same loss.
+Everything runs on the CPU, and every measurement in a process of its own; the frameworks take turns within a round, so that a slow minute
+of the machine meets all of them. Before it trains, each network must have as many parameters as tfdvae's and, with tfdvae's weights and
+no noise, the same loss.
 """
 
 import argparse
 import contextlib
 import csv
 import json
-import os
 import pathlib
 import resource
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 
 import matplotlib.figure
 import numpy as np
-from machine import describe_machine, matrix_rate
+from machine import describe_machine, matrix_rate, measured
 
 BATCH = 128
 SECONDS = 4.0  # of measurement, after the warm-up
 WARM_UP = 10  # steps
-IMAGES = 12_800
 NETWORKS = {  # data: channels, units, latent_dim
     "mnist": ((32, 64), (256,), 50),
     "cifar10": ((64, 128, 256), (512,), 100),
@@ -40,29 +38,37 @@ SAVE_IMAGES = """
 import sys
 import numpy as np
 from tfdvae import data
-np.save(sys.argv[3], data.load_dataset(sys.argv[1]).parts[data.TRAIN].arrays[0][:int(sys.argv[2])])
+np.save(sys.argv[2], data.load_dataset(sys.argv[1]).parts[data.TRAIN].arrays[0])
+print("{}")
 """
 COLUMNS = ("framework", "precision", "model", "dataset", "batch_size", "images_per_second", "spread")
 FURTHER_COLUMNS = ("start_up_seconds", "peak_mib", "share_of_matrix_rate", "evaluation_seconds")
 
 
 class Clock:
-    """Counts steps: when the first was done, then images per second over at least `SECONDS` after the warm-up."""
+    """Counts steps: seconds until the first, then images per second over at least `SECONDS` after the warm-up, and peak memory."""
 
     def __init__(self):
-        self.steps, self.first, self.rate = 0, None, None
-        self.evaluation = None  # seconds, of tfdvae alone
+        self.steps, self.began, self.reading, self.rate = 0, time.perf_counter(), 0.0, None
+
+    @contextlib.contextmanager
+    def read(self):
+        """Leave out the time within, in which images are read."""
+        before = time.perf_counter()
+        yield
+        self.reading += time.perf_counter() - before
 
     def step(self):
         """Count a finished step; return whether that is enough."""
         now = time.perf_counter()
         self.steps += 1
         if self.steps == 1:
-            self.first = time.time()
+            self.start_up = now - self.began - self.reading
         if self.steps == WARM_UP:
-            self.began = now
-        if self.steps > WARM_UP and now - self.began >= SECONDS:
-            self.rate = (self.steps - WARM_UP) * BATCH / (now - self.began)
+            self.warm = now
+        if self.steps > WARM_UP and now - self.warm >= SECONDS:
+            self.rate = (self.steps - WARM_UP) * BATCH / (now - self.warm)
+            self.peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         return self.rate is not None
 
 
@@ -101,7 +107,15 @@ def loss_without_noise(model, images):
 
 
 def train_tfdvae(model, precision, dataset, images, weights, clock):
-    """Train for as long as the clock wants; return the first loss and the number of parameters. The weights are written."""
+    """Train for as long as the clock wants, as `train.py` does; write the weights.
+
+    Args:
+        images: function that reads the training images, (n, H, W, C) uint8.
+        weights: path of the file of the initial weights.
+
+    Returns:
+        dict with "loss" of the first images, the number of "parameters", and "evaluation_seconds" for 10,000 images.
+    """
     from tfdvae.startup import import_tensorflow
 
     import_tensorflow()
@@ -111,18 +125,20 @@ def train_tfdvae(model, precision, dataset, images, weights, clock):
     from tfdvae.build import build_model
     from tfdvae.interrupts import Interrupts
 
+    training.make_deterministic(0)
     channels, units, latent_dim = NETWORKS[dataset]
-    loaded = data.load_dataset(dataset)
+    with clock.read():
+        loaded, first = data.load_dataset(dataset), images()[:BATCH] / np.float32(255)
     built = build_model(
         model=model, image_shape=loaded.image_shape, channels=channels, hidden_units=units, latent_dim=latent_dim, precision=precision
     )
     np.savez(weights, *weights_of(built))
-    loss = loss_without_noise(built, tf.constant(images[:BATCH] / np.float32(255)))
+    loss = loss_without_noise(built, tf.constant(first))
     training.compile_model(built, 1e-3)
     callbacks = [training.StopAtNonFinite(), training.StopWhenAsked(Interrupts()), stopping(clock)]  # the first two as `training.fit`
     built.fit(loaded.train(BATCH), steps_per_epoch=10**6, epochs=1, verbose=0, shuffle=False, callbacks=callbacks)
-    clock.evaluation = evaluation_seconds(built, loaded)
-    return loss, sum(int(np.prod(v.shape)) for v in built.trainable_variables)
+    parameters = sum(int(np.prod(v.shape)) for v in built.trainable_variables)
+    return {"loss": loss, "parameters": parameters, "evaluation_seconds": evaluation_seconds(built, loaded)}
 
 
 def evaluation_seconds(model, loaded):
@@ -136,29 +152,31 @@ def evaluation_seconds(model, loaded):
 
 
 def train_keras(model, precision, dataset, images, weights, clock):
-    """As `train_tfdvae`, but for the weights, which are read."""
+    """As `train_tfdvae`, but for the weights, which are read; images are floats in memory, given to `fit` as they are."""
     import keras
     import tensorflow as tf
     from stock_keras import StockVAE
 
     keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
-    images = images.astype(np.float32) / np.float32(255)
+    with clock.read():
+        images = images().astype(np.float32) / np.float32(255)
     built = StockVAE(model, images.shape[1:], *NETWORKS[dataset])
     built.build((None, *images.shape[1:]))
     with np.load(weights) as arrays:
         copy_weights([arrays[name] for name in arrays.files], built)
     loss = float(tf.reduce_mean(built.losses_of(tf.constant(images[:BATCH]), 0.0)))
     built.compile(optimizer=keras.optimizers.Adam(1e-3))
-    batches = tf.data.Dataset.from_tensor_slices(images).shuffle(len(images)).repeat().batch(BATCH).prefetch(2)
-    built.fit(batches, steps_per_epoch=10**6, epochs=1, verbose=0, callbacks=[stopping(clock)])
-    return loss, sum(int(np.prod(v.shape)) for v in built.trainable_variables)
+    built.fit(images, batch_size=BATCH, epochs=10**6, verbose=0, callbacks=[stopping(clock)])
+    return {"loss": loss, "parameters": sum(int(np.prod(v.shape)) for v in built.trainable_variables)}
 
 
 def train_pytorch(model, precision, dataset, images, weights, clock, compiled=False):
-    """As `train_keras`."""
+    """As `train_keras`, but that images stay bytes, of which each batch is made floats."""
     import torch
     from pytorch import TorchVAE
 
+    with clock.read():
+        images = images()
     latent_dim = NETWORKS[dataset][2]
     built = TorchVAE(model, images.shape[1:], *NETWORKS[dataset]).to(memory_format=torch.channels_last)
     images = torch.from_numpy(images).permute(0, 3, 1, 2)  # channels last in memory
@@ -179,35 +197,18 @@ def train_pytorch(model, precision, dataset, images, weights, clock, compiled=Fa
             mean.backward()
             optimizer.step()
             if clock.step():
-                return loss, sum(p.numel() for p in built.parameters())
+                return {"loss": loss, "parameters": sum(p.numel() for p in built.parameters())}
 
 
 def work(framework, precision, model, dataset, folder):
     """Measure one configuration in this process, and print the result as JSON."""
-    began = time.time()
     clock = Clock()
     train = {"tfdvae": train_tfdvae, "keras": train_keras}.get(framework, train_pytorch)
     further = {"compiled": True} if framework == "pytorch-compiled" else {}
-    images = np.load(f"{folder}/{dataset}.npy")
-    loss, parameters = train(model, precision, dataset, images, f"{folder}/{model}-{dataset}.npz", clock, **further)
-    found = {
-        "images_per_second": clock.rate,
-        "start_up_seconds": clock.first - began,
-        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "evaluation_seconds": clock.evaluation,
-        "loss": loss,
-        "parameters": parameters,
-    }
-    print(json.dumps(found))
-
-
-def measure(configuration, folder):
-    """Return what a process of its own found for (framework, precision, model, dataset)."""
-    words = [sys.executable, __file__, "--work", *configuration, folder]
-    done = subprocess.run(words, capture_output=True, text=True, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"})
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(configuration)} failed:\n{done.stderr[-2000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
+    found = train(
+        model, precision, dataset, lambda: np.load(f"{folder}/{dataset}.npy"), f"{folder}/{model}-{dataset}.npz", clock, **further
+    )
+    print(json.dumps(found | {"images_per_second": clock.rate, "start_up_seconds": clock.start_up, "peak_mib": clock.peak}))
 
 
 def check_alike(configuration, found, ours):
@@ -242,22 +243,22 @@ def main():
     options = parser.parse_args()
 
     configurations = [(f, p, m, d) for d in options.datasets for m in options.models for p in PRECISIONS for f in FRAMEWORKS]
-    results = {}
+    results, rates = {}, {precision: [] for precision in PRECISIONS}
     with tempfile.TemporaryDirectory() as folder:
         for dataset in options.datasets:
-            subprocess.run([sys.executable, "-c", SAVE_IMAGES, dataset, str(IMAGES), f"{folder}/{dataset}.npy"], check=True)
+            measured("-c", SAVE_IMAGES, dataset, f"{folder}/{dataset}.npy")
         for number in range(options.rounds):
+            for precision in PRECISIONS:
+                rates[precision].append(matrix_rate(precision))
             for configuration in configurations:
-                found = measure(configuration, folder)
+                found = measured(__file__, "--work", *configuration, folder)
                 results.setdefault(configuration, []).append(found)
                 check_alike(configuration, found, results[("tfdvae", *configuration[1:])][0])
                 print(f"round {number + 1}: {' '.join(configuration)}: {found['images_per_second']:,.0f} images/s", flush=True)
-    machine = describe_machine() | {"matrix_rate": {precision: matrix_rate(precision) for precision in PRECISIONS}}
-    rows = summarize(results, machine["matrix_rate"])
-    print(table(rows))
-    if options.output:
-        options.output.mkdir(parents=True, exist_ok=True)
-        write(rows, machine, options.output)
+            if options.output:  # after each round, so that nothing is lost should the next one fail
+                middle = {precision: statistics.median(each) for precision, each in rates.items()}
+                write(summarize(results, middle), describe_machine() | {"matrix_rate": middle}, options.output)
+    print(table(summarize(results, {precision: statistics.median(each) for precision, each in rates.items()})))
 
 
 def summarize(results, rates):
@@ -295,16 +296,20 @@ def table(rows):
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     lines.append("")
     for dataset, model in sorted({(row["dataset"], row["model"]) for row in rows}):
-        ours = rate_of(rows, dataset, model, ["tfdvae"])
-        evaluation = max(row.get("evaluation_seconds", 0) for row in rows if (row["dataset"], row["model"]) == (dataset, model))
-        stock, torch = rate_of(rows, dataset, model, ["keras"], ["float32"]), rate_of(rows, dataset, model, FRAMEWORKS[2:])
-        lines.append(
-            f"{dataset} {model}: tfdvae {ours / stock:.2f} x stock Keras in float32, {ours / torch:.2f} x the best of PyTorch; "
-            f"10,000 images evaluated in {evaluation} s"
-        )
+        stock = rate_of(rows, dataset, model, ["keras"], ["float32"])
+        for name, precisions in (("float32", ["float32"]), ("bfloat16", ["bfloat16"]), ("its best precision", PRECISIONS)):
+            ours, torch = (rate_of(rows, dataset, model, frameworks, precisions) for frameworks in (["tfdvae"], FRAMEWORKS[2:]))
+            lines.append(
+                f"{dataset} {model}, {name}: tfdvae {ours / stock:.2f} x stock Keras in float32, {ours / torch:.2f} x the better PyTorch  "
+            )
+    for row in rows:
+        if row["framework"] == "tfdvae":
+            what = " ".join(row[name] for name in ("dataset", "model", "precision"))
+            lines.append(f"{what}: 10,000 images are evaluated in {row['evaluation_seconds']} s  ")
     for dataset in sorted({row["dataset"] for row in rows}):
-        vae, dvae = (rate_of(rows, dataset, model, ["tfdvae"]) for model in MODELS)
-        lines.append(f"{dataset}: a step of the dvae takes {vae / dvae:.2f} x one of the vae")
+        if {row["model"] for row in rows if row["dataset"] == dataset} == set(MODELS):
+            vae, dvae = (rate_of(rows, dataset, model, ["tfdvae"]) for model in MODELS)
+            lines.append(f"{dataset}: a step of the dvae takes {vae / dvae:.2f} x one of the vae  ")
     return "\n".join(lines)
 
 

@@ -8,7 +8,6 @@ the same. Each recipe is stopped when it has passed, or after `--limit` minutes.
 
 import argparse
 import csv
-import os
 import pathlib
 import re
 import signal
@@ -30,7 +29,7 @@ def follow(words, limit):
     """Train with these further arguments until the target is passed or `limit` seconds are over; yield (seconds, epoch, -ELBO)."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-u", "train.py", "mnist", "--model", "vae", *words, "--run-dir", f"{folder}/run"]
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=os.environ)
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         began, epoch = None, 0
         for line in process.stdout:
             now = time.monotonic()
@@ -40,11 +39,12 @@ def follow(words, limit):
                 epoch += 1
                 yield now - began, epoch, float(found[1])
                 if float(found[1]) < TARGET or now - began > limit:
+                    process.send_signal(signal.SIGINT)
                     break
-        process.send_signal(signal.SIGINT)
+        else:
+            if process.wait():
+                raise RuntimeError(f"{' '.join(command)} failed")
         process.wait()
-        if not epoch:
-            raise RuntimeError(f"{' '.join(command)} trained no epoch")
 
 
 def main():

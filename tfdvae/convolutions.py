@@ -66,14 +66,14 @@ def convolve_transposed(images, kernel, stride):
     return operation(images, kernel)
 
 
-def _is_own(layer):
-    """Whether a layer takes its gradient from here: bfloat16, a square filter of many channels, "same" padding, no GPU."""
-    if layer.compute_dtype != "bfloat16" or tf.config.list_logical_devices("GPU"):
+def applies(layer, images):
+    """Whether a layer takes its gradient from here: bfloat16, a square filter of many channels, "same" padding, a known size, no GPU."""
+    if layer.compute_dtype != "bfloat16" or None in images.shape[1:] or tf.config.list_logical_devices("GPU"):
         return False
-    (size, other), (stride, other_stride) = layer.kernel_size, layer.strides
-    simple = size == other and stride == other_stride <= size and layer.padding == "same" and tuple(layer.dilation_rate) == (1, 1)
-    channels = layer.kernel.shape[2] * layer.kernel.shape[3]
-    return simple and channels >= MANY
+    (size, other_size), (stride, other_stride) = layer.kernel_size, layer.strides
+    square = size == other_size and stride == other_stride <= size
+    plain = layer.padding == "same" and layer.data_format == "channels_last" and tuple(layer.dilation_rate) == (1, 1)
+    return square and plain and getattr(layer, "groups", 1) == 1 and layer.kernel.shape[2] * layer.kernel.shape[3] >= MANY
 
 
 @keras.saving.register_keras_serializable("tfdvae")
@@ -81,7 +81,7 @@ class Conv2D(layers.Conv2D):
     """`keras.layers.Conv2D` with the faster filter gradient, where it applies."""
 
     def convolution_op(self, inputs, kernel):
-        if not _is_own(self):
+        if not applies(self, inputs):
             return super().convolution_op(inputs, kernel)
         return convolve(inputs, tf.convert_to_tensor(kernel), self.strides[0])
 
@@ -91,7 +91,7 @@ class Conv2DTranspose(layers.Conv2DTranspose):
     """`keras.layers.Conv2DTranspose` with the faster filter gradient, where it applies."""
 
     def call(self, inputs):
-        if not _is_own(self) or self.output_padding is not None:
+        if not applies(self, inputs) or self.output_padding is not None:
             return super().call(inputs)
         outputs = convolve_transposed(inputs, tf.convert_to_tensor(self.kernel), self.strides[0])
         outputs = outputs if self.bias is None else tf.nn.bias_add(outputs, tf.convert_to_tensor(self.bias))

@@ -28,13 +28,14 @@ def results(layer, weights, images, upstream):
 @pytest.mark.parametrize("kernel_size, stride", [(4, 2), (5, 1), (5, 2), (3, 3)])
 @pytest.mark.parametrize("kind", ["Conv2D", "Conv2DTranspose"])
 def test_outputs_and_gradients_are_those_of_keras(kind, kernel_size, stride, monkeypatch):
-    monkeypatch.setattr(convolutions, "MANY", 0)
+    monkeypatch.setattr(convolutions, "MANY_CHANNELS", 0)
+    monkeypatch.setattr(convolutions, "FEW_POSITIONS", 100)
     draw = np.random.default_rng(0)
     images = tf.constant(draw.normal(size=(3, 7, 10, 4)), tf.float32)  # an odd and an even side
     made = [getattr(place, kind)(5, kernel_size, strides=stride, padding="same", dtype=BFLOAT16) for place in (convolutions, keras.layers)]
     for layer in made:
         layer.build(images.shape)
-    assert convolutions.applies(made[0], images)
+    assert convolutions.applies(made[0], (7, 10))
     weights = [draw.normal(size=v.shape) for v in made[0].weights]
     upstream = draw.normal(size=made[0](images).shape)
     for one, two in zip(*(results(layer, weights, images, upstream) for layer in made)):
@@ -65,16 +66,17 @@ def test_a_filter_gradient_by_hand():
 def test_what_it_does_not_fit_is_left_to_keras(settings, expected, monkeypatch):
     layer = convolutions.Conv2D(**{"filters": 128, "kernel_size": 3, "padding": "same", "dtype": BFLOAT16, **settings})
     layer.build((None, 6, 6, 64))
-    assert convolutions.applies(layer, tf.zeros((1, 6, 6, 64))) == expected
+    assert convolutions.applies(layer, (6, 6)) == expected
+    assert not convolutions.applies(layer, (9, 8)) and not convolutions.applies(layer, (None, 6))
     monkeypatch.setattr(convolutions.tf.config, "list_logical_devices", lambda kind: ["a GPU"])
-    assert not convolutions.applies(layer, tf.zeros((1, 6, 6, 64)))
+    assert not convolutions.applies(layer, (6, 6))
 
 
 def test_the_gradients_of_a_network_are_those_with_keras_layers(monkeypatch):
     images = np.random.default_rng(0).random((6, 16, 16, 3)).astype(np.float32)
     found = []
-    for many in (convolutions.MANY, 10**9):
-        monkeypatch.setattr(convolutions, "MANY", many)
+    for many in (convolutions.MANY_CHANNELS, 10**9):
+        monkeypatch.setattr(convolutions, "MANY_CHANNELS", many)
         model = build_model(image_shape=(16, 16, 3), model="vae", channels=(64, 128), hidden_units=(8,), latent_dim=2, precision="bfloat16")
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(model.loss_terms(images, training=True)["loss"])

@@ -31,5 +31,9 @@ setup(
         "scipy>=1.11",
         "tyro>=1.0",
     ],
-    extras_require={"test": ["pytest>=8", "hypothesis>=6.100"], "dev": ["pytest>=8", "hypothesis>=6.100", "ruff"]},
+    extras_require={
+        "test": ["pytest>=8", "hypothesis>=6.100"],
+        "dev": ["pytest>=8", "hypothesis>=6.100", "ruff"],
+        "bench": ["torch>=2.6", "psutil>=5.9"],
+    },
 )

@@ -1,3 +1,5 @@
+import io
+
 import keras
 import numpy as np
 import pytest
@@ -86,3 +88,30 @@ def test_precision_that_is_named_is_kept():
     assert training.resolve_precision("float32") == "float32"
     assert training.resolve_precision("bfloat16") == "bfloat16"
     assert training.resolve_precision("auto") in ("float32", "bfloat16")
+
+
+@pytest.mark.parametrize(
+    "flags, expected", [("fpu avx2 avx512f avx512_bf16", "bfloat16"), ("fpu amx_bf16", "bfloat16"), ("fpu avx2", "float32")]
+)
+def test_auto_is_bfloat16_where_the_processor_multiplies_it(flags, expected, monkeypatch):
+    monkeypatch.setattr(training.tf.config, "list_physical_devices", lambda kind: [])
+    monkeypatch.setattr(training, "open", lambda path: io.StringIO(f"model name : x\nflags : {flags}\n"), raising=False)
+    assert training.resolve_precision("auto") == expected
+
+
+@pytest.mark.parametrize("capability, expected", [((8, 0), "bfloat16"), ((9, 0), "bfloat16"), ((7, 5), "float32")])
+def test_auto_is_bfloat16_where_the_gpu_multiplies_it(capability, expected, monkeypatch):
+    monkeypatch.setattr(training.tf.config, "list_physical_devices", lambda kind: ["gpu"])
+    monkeypatch.setattr(training.tf.config.experimental, "get_device_details", lambda gpu: {"compute_capability": capability})
+    assert training.resolve_precision("auto") == expected
+
+
+def test_in_bfloat16_terms_statistics_and_optimizer_are_float32():
+    model = build_model(image_shape=(6, 6, 1), model="dvae", precision="bfloat16", **SMALL)
+    training.compile_model(model, 1e-3)
+    images = np.random.default_rng(0).random((5, 6, 6, 1)).astype(np.float32)
+    assert {value.dtype.name for value in model.loss_terms(images, training=True).values()} == {"float32"}
+    assert {value.dtype.name for value in model.encode(images)} == {"float32"}
+    assert {np.asarray(value).dtype.name for name, value in training.state(model).items() if name.startswith("model/")} == {"float32"}
+    slots = [v for v in model.optimizer.variables if len(v.shape)]
+    assert len(slots) == 2 * len(model.trainable_variables) and {v.dtype for v in slots} == {"float32"}

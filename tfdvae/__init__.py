@@ -3,7 +3,7 @@
 TensorFlow is imported by the modules that need it, not here.
 """
 
-__version__ = "0.3.0"
+__version__ = "0.3.1"
 
 
 def load(run_dir, weights="best"):

@@ -301,6 +301,7 @@ def _tfds(name, image_size, limit):
     total = sum(builder.info.splits[split].num_examples for split in splits)
 
     def source(split):
+        @tf.autograph.experimental.do_not_convert  # which would warn that it cannot convert what is called here
         def stream():
             read = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
             examples = builder.as_dataset(split=split, decoders={image_key: tfds.decode.SkipDecoding()}, read_config=read)

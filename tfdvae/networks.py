@@ -13,6 +13,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from .convolutions import Conv2D, Conv2DTranspose
 from .errors import InputError
 from .normalization import BatchNorm
 
@@ -142,7 +143,7 @@ def _halved(size, times):
 
 def conv_encoder(image_shape, channels, units, style):
     """4x4 convolutions of stride 2, then dense layers."""
-    convs = [style.hidden(layers.Conv2D, n, 4, strides=2, padding="same", name=f"conv_{i}") for i, n in enumerate(channels)]
+    convs = [style.hidden(Conv2D, n, 4, strides=2, padding="same", name=f"conv_{i}") for i, n in enumerate(channels)]
     return [*itertools.chain(*convs), style.flatten(), *style.dense(units)]
 
 
@@ -150,14 +151,14 @@ def r0_encoder(image_shape, channels, units, style):
     """R0's recognition network: 5x5 convolutions, 3x3 max-pooling of stride 2; then dense layers."""
     stack = []
     for i, n in enumerate(channels):
-        stack += style.hidden(layers.Conv2D, n, 5, padding="same", name=f"conv_{i}")
+        stack += style.hidden(Conv2D, n, 5, padding="same", name=f"conv_{i}")
         stack += [layers.MaxPooling2D(3, strides=2, padding="same", name=f"pool_{i}", dtype=style.dtype)]
     return [*stack, style.flatten(), *style.dense(units)]
 
 
 def r1_encoder(image_shape, channels, units, style):
     """R1's: 5x5 convolutions without padding, each taking 4 pixels off height and width; then dense layers."""
-    convs = [style.hidden(layers.Conv2D, n, 5, name=f"conv_{i}") for i, n in enumerate(channels)]
+    convs = [style.hidden(Conv2D, n, 5, name=f"conv_{i}") for i, n in enumerate(channels)]
     return [*itertools.chain(*convs), style.flatten(), *style.dense(units)]
 
 
@@ -189,8 +190,8 @@ def _upsampling_decoder(image_shape, output_channels, channels, units, style, ke
 def _upwards(i, last, channels, kernel, style, **settings):
     """Return the i-th transposed convolution of a decoder: a hidden one, or the last, which emits the outputs as they are."""
     if last:
-        return [layers.Conv2DTranspose(channels, kernel, name=f"conv_{i}", dtype=style.dtype, **settings)]
-    return style.hidden(layers.Conv2DTranspose, channels, kernel, name=f"conv_{i}", **settings)
+        return [Conv2DTranspose(channels, kernel, name=f"conv_{i}", dtype=style.dtype, **settings)]
+    return style.hidden(Conv2DTranspose, channels, kernel, name=f"conv_{i}", **settings)
 
 
 def conv_decoder(image_shape, output_channels, channels, units, style):
@@ -279,7 +280,7 @@ def classifier(image_shape, num_classes, shift=0.0, blur=0.0, style=PLAIN, name=
     levels = (32, 64, 128) if max(image_shape[:2]) >= 32 else (32, 64)
     for i, n in enumerate(levels):
         for part in "ab":
-            stack += style.hidden(layers.Conv2D, n, 3, padding="same", name=f"conv_{i}{part}")
+            stack += style.hidden(Conv2D, n, 3, padding="same", name=f"conv_{i}{part}")
         stack += [layers.MaxPooling2D(2, padding="same", name=f"pool_{i}", dtype=style.dtype)]
     stack += [style.flatten(), *style.dense((256,))]
     stack += [layers.Dropout(0.3, name="dropout", dtype=style.dtype), layers.Dense(num_classes, name="logits", dtype=style.dtype)]

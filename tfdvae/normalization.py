@@ -38,7 +38,7 @@ class BatchNorm(keras.layers.Layer):
         self.moving_variance = [weight(f"moving_variance_{i}", "ones", False) for i in range(self.passes)]
 
     def call(self, inputs, training=False, pass_index=0):
-        images = inputs if len(inputs.shape) == 4 else inputs[:, tf.newaxis, tf.newaxis, :]
+        images = inputs if len(inputs.shape) == 4 else tf.reshape(inputs, (-1, 1, 1, inputs.shape[-1]))
         mean, variance = self.moving_mean[pass_index], self.moving_variance[pass_index]
         statistics = {} if training else {"mean": mean.value, "variance": variance.value}
         outputs, batch_mean, batch_variance = tf.compat.v1.nn.fused_batch_norm(

@@ -13,6 +13,7 @@ from .build import MODEL_PARAMETERS, build_model
 from .errors import InputError, NonFiniteLoss, check_choice
 from .files import reason
 from .interrupts import Interrupts
+from .optimizer import FusedAdam
 from .runs import BEST, LAST, PREVIOUS, RECORD, TENSORBOARD, Run
 
 PATIENCE = 10  # epochs that "plateau" waits for a lower loss, as R2
@@ -74,7 +75,7 @@ def make_deterministic(seed):
 
 def compile_model(model, learning_rate):
     """Give a model the optimizer that it is trained with; `learning_rate` is a number or a schedule."""
-    model.compile(optimizer=keras.optimizers.Adam(learning_rate, name="adam"), jit_compile=False)
+    model.compile(optimizer=FusedAdam(learning_rate, name="adam"), jit_compile=False)
     model.optimizer.build(model.trainable_variables)
 
 

@@ -37,22 +37,13 @@ def work(model, dataset):
     import_tensorflow()
     import keras
     import tensorflow as tf
-    from throughput import BATCH, NETWORKS
+    from throughput import BATCH, build
 
     from tfdvae import data, training
-    from tfdvae.build import build_model
 
     training.make_deterministic(0)
-    channels, units, latent_dim = NETWORKS[dataset]
     loaded = data.load_dataset(dataset)
-    built = build_model(
-        model=model,
-        image_shape=loaded.image_shape,
-        channels=channels,
-        hidden_units=units,
-        latent_dim=latent_dim,
-        precision=training.resolve_precision("auto"),
-    )
+    built = build(model, dataset, loaded.image_shape, training.resolve_precision("auto"))
     training.compile_model(built, 1e-3)
     with tempfile.TemporaryDirectory() as folder:
 

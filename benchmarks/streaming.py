@@ -24,7 +24,6 @@ ROOT = pathlib.Path(__file__).parent.parent
 SIZES = (20_000, 40_000, 80_000)  # images, of which a tenth is held out
 LIMIT = 0.01  # GiB; the images take 0.015, 0.03 and 0.06
 WAYS = {"in memory": 2.0, "streamed": LIMIT}  # way: memory_limit
-BATCH = 128
 COLUMNS = ("way", "images", "peak_mib", "images_per_second", "waiting")
 
 
@@ -54,9 +53,9 @@ def work(name, limit):
 
     import_tensorflow()
     import tensorflow as tf
+    from throughput import BATCH, build
 
     from tfdvae import data, training
-    from tfdvae.build import build_model
 
     training.make_deterministic(0)
     noise = data.load_dataset(name, memory_limit=float(limit))
@@ -65,14 +64,7 @@ def work(name, limit):
         next(batches)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
-    model = build_model(
-        model="vae",
-        image_shape=noise.image_shape,
-        channels=(32, 64),
-        hidden_units=(256,),
-        latent_dim=50,
-        precision=training.resolve_precision("auto"),
-    )
+    model = build("vae", "mnist", noise.image_shape, training.resolve_precision("auto"))
     training.compile_model(model, 1e-4)
     step = tf.function(model.train_step)
     for number in range(steps):  # a whole epoch, so that the next is measured from its first image; its first steps warm up
@@ -130,9 +122,8 @@ def main():
         for way, marker in zip(WAYS, "os"):
             chosen = [row for row in rows if row["way"] == way]
             axes.plot([row["images"] for row in chosen], [row[column] for row in chosen], marker, label=way, alpha=0.7)
-        axes.set(xlabel="training images", ylabel=label)
-        axes.set_ylim(bottom=0)
-        axes.legend()
+        axes.set(xlabel="images", ylabel=label, ylim=(0, 1.1 * max(row[column] for row in rows)))
+        axes.legend(loc="lower right")
     figure.savefig(options.output / "streaming.png", dpi=150)
 
 

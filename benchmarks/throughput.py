@@ -106,6 +106,16 @@ def loss_without_noise(model, images):
     return loss
 
 
+def build(model, dataset, image_shape, precision):
+    """Return tfdvae's model with the network that is measured on this data."""
+    from tfdvae.build import build_model
+
+    channels, units, latent_dim = NETWORKS[dataset]
+    return build_model(
+        model=model, image_shape=image_shape, channels=channels, hidden_units=units, latent_dim=latent_dim, precision=precision
+    )
+
+
 def train_tfdvae(model, precision, dataset, images, weights, clock):
     """Train for as long as the clock wants, as `train.py` does; write the weights.
 
@@ -122,16 +132,12 @@ def train_tfdvae(model, precision, dataset, images, weights, clock):
     import tensorflow as tf
 
     from tfdvae import data, training
-    from tfdvae.build import build_model
     from tfdvae.interrupts import Interrupts
 
     training.make_deterministic(0)
-    channels, units, latent_dim = NETWORKS[dataset]
     with clock.read():
         loaded, first = data.load_dataset(dataset), images()[:BATCH] / np.float32(255)
-    built = build_model(
-        model=model, image_shape=loaded.image_shape, channels=channels, hidden_units=units, latent_dim=latent_dim, precision=precision
-    )
+    built = build(model, dataset, loaded.image_shape, precision)
     np.savez(weights, *weights_of(built))
     loss = loss_without_noise(built, tf.constant(first))
     training.compile_model(built, 1e-3)
@@ -255,10 +261,11 @@ def main():
                 results.setdefault(configuration, []).append(found)
                 check_alike(configuration, found, results[("tfdvae", *configuration[1:])][0])
                 print(f"round {number + 1}: {' '.join(configuration)}: {found['images_per_second']:,.0f} images/s", flush=True)
+            middle = {precision: statistics.median(each) for precision, each in rates.items()}
+            rows = summarize(results, middle)
             if options.output:  # after each round, so that nothing is lost should the next one fail
-                middle = {precision: statistics.median(each) for precision, each in rates.items()}
-                write(summarize(results, middle), describe_machine() | {"matrix_rate": middle}, options.output)
-    print(table(summarize(results, {precision: statistics.median(each) for precision, each in rates.items()})))
+                write(rows, describe_machine() | {"matrix_rate": middle}, options.output)
+    print(table(rows))
 
 
 def summarize(results, rates):

@@ -345,7 +345,7 @@ def write(rows, machine, output):
         axes.set_xticks(range(len(FRAMEWORKS)), [framework.replace("-", "\n") for framework in FRAMEWORKS], fontsize=8)
         axes.set_title(f"{model}, {dataset}")
     figure.axes[0].set_ylabel("training images per second")
-    figure.axes[0].legend(fontsize=8)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8)
     figure.savefig(output / "throughput.png", dpi=150)
 
 

@@ -43,6 +43,11 @@ def matrix_rate(precision):
     return measured("-c", MATRIX, precision)
 
 
+def precisions_of_processor():
+    """Return the precisions that the processor multiplies in hardware."""
+    return ("float32", "bfloat16") if {"avx512_bf16", "amx_bf16"} & set(describe_machine()["instructions"]) else ("float32",)
+
+
 def describe_machine():
     """Return processor, cores, memory in GiB, system and versions."""
     information = pathlib.Path("/proc/cpuinfo").read_text() if pathlib.Path("/proc/cpuinfo").exists() else ""

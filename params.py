@@ -22,7 +22,7 @@ PIXEL_RANGES = ("unit", "signed", "real")
 BINARIZATIONS = ("none", "threshold", "sample")
 CORRUPTIONS = ("gaussian", "masking", "salt_and_pepper")
 CORRUPTION_FORM = "gaussian:SIGMA, masking:FRACTION or salt_and_pepper:FRACTION, above 0"
-SCHEDULES = ("constant", "cosine", "staircase", "plateau")
+SCHEDULES = ("constant", "cosine", "cosine_hold", "staircase", "plateau")
 PRECISIONS = ("auto", "float32", "bfloat16")
 WIDTH_LIMIT, SIDE_LIMIT = 2**20, 2**14  # units or filters, pixels: far beyond use, so that a slip of the hand is told as one
 
@@ -84,6 +84,8 @@ class Params:
     kl_schedule: str = "constant"
     # weight of the denoised output's reconstruction in a dvae; R0's 1
     denoise_weight: float = 1.0
+    # weight of the reconstruction by the VAE within a dvae; R0's 1. At 0 only the final output is trained: one deeper network, no denoising
+    vae_weight: float = 1.0
     # whether a dvae's two encoders are one, as in R0; batch-norm statistics are kept apart
     share_encoder: bool = True
     # whether the DAE's gradient runs back into the VAE; off trains in two stages and needs --no-share-encoder
@@ -109,8 +111,9 @@ class Params:
     batch_size: int = 64
     # Adam's step size at the start
     learning_rate: float = 2e-3
-    # constant, cosine (to zero over all epochs), staircase (a tenth at each fifth of the epochs, not below 1e-5, as in R0) or plateau (a
-    # tenth whenever more than 10 epochs in a row have not lowered the training loss, as in R2)
+    # constant, cosine (to zero over all epochs), cosine_hold (to a hundredth over four fifths of them, then held there), staircase (a tenth
+    # at each fifth of the epochs, not below 1e-5, as in R0) or plateau (a tenth whenever more than 10 epochs in a row have not lowered the
+    # training loss, as in R2)
     learning_rate_schedule: str = "cosine"
     # of the networks' arithmetic: float32, bfloat16, or auto, which takes bfloat16 where the hardware multiplies it
     precision: str = "auto"
@@ -236,6 +239,7 @@ GENERAL = {  # one a dataset, for any model, and the classifiers
     "mnist": MNIST,
     "cifar10": CIFAR10,
     # the CNNs that judge outputs want fewer passes over varied images
+    "digits_classifier": Params(model="classifier", epochs=30, shift=0.1),
     "mnist_classifier": dataclasses.replace(MNIST, model="classifier", epochs=10, learning_rate=3e-3, shift=0.1),
     # a judge that has only seen sharp images takes blur itself for another class: it errs on 78 % of a dvae's outputs, this one on 57 %
     "cifar10_classifier": dataclasses.replace(CIFAR10, model="classifier", epochs=12, learning_rate=2e-3, shift=0.125, blur=2.0),
@@ -262,6 +266,106 @@ PRESETS = GENERAL | FAMILY
 DEFAULT_PRESET = "digits"
 
 
+@dataclasses.dataclass(frozen=True)
+class Bound:
+    """An importance-weighted bound that `compare.py` computes for some variants' first runs."""
+
+    samples: int  # k, for each image
+    images: int  # the first ones of the test set
+    variants: tuple[str, ...]
+    seeds: int  # the first ones
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """Variants x seeds that `compare.py` trains and sets beside each other. All have one preset, one recipe and one judge."""
+
+    preset: str
+    judge: str  # preset of the classifier
+    common: dict  # parameters of every run, in place of the preset's
+    variants: dict  # name -> (parameters in place of the common ones, number of seeds)
+    curve: tuple[str, ...]  # variants that are the VAE at several weights of the KL
+    bounds: tuple[Bound, ...] = ()
+    flat: float = 0.1  # nats; a recipe is long enough where the last fifth of its epochs lowers the validation loss by less
+
+    def runs(self):
+        """Return (variant, seed) of every run; the first seed of every variant comes first."""
+        most = max(seeds for _, seeds in self.variants.values())
+        return [(name, seed) for seed in range(most) for name, (_, seeds) in self.variants.items() if seed < seeds]
+
+    def changes(self, variant, seed):
+        """Return what a run has in place of the preset's parameters."""
+        return self.common | self.variants[variant][0] | {"seed": seed}
+
+    def bounds_of(self, variant, seed):
+        """Return the bounds that a run's record should have."""
+        return [bound for bound in self.bounds if variant in bound.variants and seed < bound.seeds]
+
+    def params(self, variant, seed):
+        """Return the parameters of a run."""
+        return override(preset(self.preset), **self.changes(variant, seed))
+
+
+def _grid(seeds, fewer):
+    """Return the variants of a whole study: `seeds` of those that the question turns on, `fewer` of the others."""
+    own = {"model": "dvae", "share_encoder": False}
+    return {
+        "vae": ({"model": "vae"}, seeds),
+        "dvae": ({"model": "dvae"}, seeds),
+        "vae_beta0.5": ({"model": "vae", "kl_weight": 0.5}, seeds),
+        "vae_beta0.7": ({"model": "vae", "kl_weight": 0.7}, seeds),  # near a dvae's rate, where interpolation should be short
+        "vae_beta0.25": ({"model": "vae", "kl_weight": 0.25}, seeds),  # the whole curve for every seed, so that all distances are alike
+        "vae_beta2": ({"model": "vae", "kl_weight": 2.0}, seeds),
+        "dvae_own_encoder": (own, fewer),
+        "dvae_two_stage": (own | {"propagate": False}, fewer),
+        "dvae_final_only": ({"model": "dvae", "vae_weight": 0.0}, fewer),
+        "im_dvae": ({"model": "im_dvae"}, fewer),
+        "vae_mixture": ({"model": "vae", "prior": "mixture"}, fewer),
+        "dvae_mixture": ({"model": "dvae", "prior": "mixture"}, fewer),
+    }
+
+
+# float32 and not auto, so that a study that goes on on another machine stays one study
+STUDIES = {
+    "digits": Study(
+        preset="digits",
+        judge="digits_classifier",
+        common={"precision": "float32", "epochs": 30, "learning_rate_schedule": "cosine_hold"},
+        variants={
+            "vae": ({"model": "vae"}, 3),
+            "dvae": ({"model": "dvae"}, 3),
+            "vae_beta0.5": ({"model": "vae", "kl_weight": 0.5}, 3),
+        },
+        curve=("vae", "vae_beta0.5"),
+        bounds=(Bound(500, 180, ("vae", "dvae", "vae_beta0.5"), 3), Bound(5_000, 20, ("vae", "dvae", "vae_beta0.5"), 3)),
+    ),
+    "mnist": Study(
+        preset="mnist",
+        judge="mnist_classifier",
+        common={"precision": "float32", "epochs": 12, "learning_rate_schedule": "cosine_hold"},
+        variants=_grid(5, 3),
+        curve=("vae_beta0.25", "vae_beta0.5", "vae_beta0.7", "vae", "vae_beta2"),
+        bounds=(
+            Bound(500, 10_000, ("vae", "dvae"), 3),
+            Bound(5_000, 200, ("vae", "dvae", "vae_beta0.5", "vae_mixture", "dvae_mixture"), 3),
+        ),
+    ),
+    "cifar10": Study(
+        preset="cifar10",
+        judge="cifar10_classifier",
+        common={"precision": "float32", "epochs": 15, "learning_rate_schedule": "cosine_hold"},
+        variants={
+            "vae": ({"model": "vae"}, 3),
+            "dvae": ({"model": "dvae"}, 3),
+            "vae_beta0.5": ({"model": "vae", "kl_weight": 0.5}, 3),
+        },
+        curve=("vae", "vae_beta0.5"),
+        flat=1.0,
+    ),
+}
+DEFAULT_STUDY = "digits"
+
+
 def check(params):
     """Raise ParameterError, in one sentence, at the first parameter that cannot be used."""
     for field in dataclasses.fields(params):
@@ -285,7 +389,7 @@ def check(params):
         require(name, getattr(params, name) in known, f"one of {', '.join(known)}")
     for name, most in (("latent_dim", WIDTH_LIMIT), ("prior_components", 2**16), ("epochs", 2**31 - 1), ("batch_size", 2**31 - 1)):
         require(name, 1 <= getattr(params, name) <= most, f"a whole number from 1 to {most}")
-    for name in ("kl_weight", "denoise_weight", "label_weight"):
+    for name in ("kl_weight", "denoise_weight", "vae_weight", "label_weight"):
         require(name, 0 <= getattr(params, name) < math.inf, "a number of at least 0")
     for name in ("sigma", "learning_rate", "memory_limit"):
         require(name, 0 < getattr(params, name) < math.inf, "a number above 0")

@@ -28,8 +28,9 @@ setup(
         "filelock>=3.20.1",  # holds a run folder; from then on never through a link
         "safetensors>=0.4",
         "scikit-learn>=1.5",
-        "scipy>=1.11",
+        "scipy>=1.15",
         "tyro>=1.0",
+        "markdown>=3.5",  # the report of a study, to HTML
     ],
     extras_require={
         "test": ["pytest>=8", "hypothesis>=6.100"],

@@ -296,7 +296,7 @@ def test_mnist_is_prepared_from_files_placed_by_hand(tmp_path, monkeypatch):
     digests = []
     for directory in (by_hand, ready):
         monkeypatch.setenv("TFDS_DATA_DIR", str(directory))
-        digests.append(data.fingerprint(data.load_dataset("mnist")))
+        digests.append(data.load_dataset("mnist").fingerprint)
     assert digests[0] == digests[1]
 
 

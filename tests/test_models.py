@@ -99,6 +99,14 @@ def test_two_stages_through_a_shared_encoder_are_refused():
         small("dvae", share_encoder=True, propagate=False)
 
 
+def test_vae_weight_weighs_the_reconstruction_of_the_vae_within(images):
+    model = small("dvae", vae_weight=0.0)
+    terms = model.loss_terms(images, seed=SEED)
+    np.testing.assert_allclose(terms["loss"], terms["kl"] + terms["reconstruction"], rtol=1e-6)
+    both = small("dvae", vae_weight=3.0).loss_terms(images, seed=SEED)
+    np.testing.assert_allclose(both["loss"], terms["loss"] + 3.0 * terms["vae_reconstruction"], rtol=1e-6)
+
+
 def test_label_weight_adds_the_class_cross_entropy_of_every_pass(images):
     labels = tf.constant([0, 1, 0, 1, 0, 1, 0])
     for name, passes in (("vae", 1), ("dvae", 2)):

@@ -15,7 +15,7 @@ def test_presets_are_valid(name):
     check(PRESETS[name])
 
 
-@pytest.mark.parametrize("name", ["digits", "mnist", "cifar10", "mnist_classifier", "cifar10_classifier"])
+@pytest.mark.parametrize("name", ["digits", "mnist", "cifar10", "digits_classifier", "mnist_classifier", "cifar10_classifier"])
 def test_a_datasets_presets_are_valid_for_every_model(name):
     for model in params.MODELS:
         check(dataclasses.replace(PRESETS[name], model=model, shift=0.0, blur=0.0))
@@ -28,7 +28,7 @@ def test_a_datasets_presets_are_valid_for_every_model(name):
         ("network", "resnet", "conv, r0, r1, mlp, linear"),
         ("likelihood", "laplace", "bernoulli, gaussian, gaussian_fixed"),
         ("binarize", "half", "none, threshold, sample"),
-        ("learning_rate_schedule", "linear", "constant, cosine, staircase, plateau"),
+        ("learning_rate_schedule", "linear", "constant, cosine, cosine_hold, staircase, plateau"),
         ("precision", "float16", "auto, float32, bfloat16"),
         ("pixel_range", "byte", "unit, signed, real"),
         ("shift", 0.1, "0 for a dvae"),
@@ -141,7 +141,7 @@ def test_every_field_can_be_given_on_the_command_line(value):
 @pytest.mark.parametrize(
     "words, expected",
     [
-        (["imagenet"], "digits, mnist, cifar10, mnist_classifier"),
+        (["imagenet"], "digits, mnist, cifar10, digits_classifier, mnist_classifier"),
         (["--modle", "vae"], "did you mean --model"),
         (["--model", "vae", "mnist"], "PRESET first"),
         (["--epochs", "ten"], "--epochs: .*'ten'"),

@@ -54,6 +54,14 @@ def test_mixture_log_density_agrees_with_scipy():
     np.testing.assert_allclose(mixture_log_density(*given), expected, rtol=1e-4)
 
 
+def test_log_densities_of_priors_agree_with_scipy():
+    z = np.random.default_rng(0).normal(size=(5, 2)).astype(np.float32)
+    normal = scipy.stats.norm.logpdf(z).sum(axis=1)
+    np.testing.assert_allclose(StandardNormal().log_density(tf.constant(z)), normal, rtol=1e-5)
+    wide = mixture([0.5, 0.5], [[1.0, 0.0], [1.0, 0.0]], [[2.0, 2.0], [2.0, 2.0]])  # two components alike are one
+    np.testing.assert_allclose(wide.log_density(tf.constant(z)), scipy.stats.norm.logpdf(z, [1.0, 0.0], 2.0).sum(axis=1), rtol=1e-5)
+
+
 def test_a_mixture_of_one_standard_normal_has_the_closed_form_kl():
     mean, log_variance = (tf.repeat(tf.constant([row]), 100_000, axis=0) for row in ([0.7, -1.2], [-0.5, 0.3]))
     noise = tf.random.stateless_normal(mean.shape, [1, 2])

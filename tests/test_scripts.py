@@ -124,7 +124,7 @@ def test_evaluate_makes_the_table_twice_alike(trained):
 
 def test_evaluate_without_a_classifier_says_how_to_train_one(trained):
     done = run("evaluate.py", "--checkpoint", "runs/digits-vae-seed0", cwd=trained[0])
-    assert "python train.py --model classifier --dataset digits\n" in done.stdout and "| vae, seed 0 | digits | " in done.stdout
+    assert "python train.py digits_classifier\n" in done.stdout and "| vae, seed 0 | digits | " in done.stdout
 
 
 def test_load_from_python(trained):

@@ -24,6 +24,8 @@ def test_staircase_falls_to_a_tenth_at_each_fifth_and_not_below_its_floor():
     assert training.learning_rates("constant", 0.3, 1, 1) == 0.3
     cosine = training.learning_rates("cosine", 1.0, epochs=2, steps_per_epoch=10)
     assert [float(cosine(step)) for step in (0, 10, 20)] == pytest.approx([1.0, 0.5, 0.0], abs=1e-6)
+    held = training.learning_rates("cosine_hold", 1.0, epochs=2, steps_per_epoch=10)
+    assert [float(held(step)) for step in (0, 8, 16, 19)] == pytest.approx([1.0, 0.505, 0.01, 0.01], abs=1e-6)
 
 
 def test_a_plateau_lowers_the_rate_after_ten_epochs_that_were_no_better():

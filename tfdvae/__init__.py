@@ -5,7 +5,7 @@ TensorFlow is imported by the modules that need it, not here.
 
 import os
 
-__version__ = "0.3.1"
+__version__ = "0.4.0"
 
 # TensorFlow leaves its faster convolutions off on processors without AVX-512; with them a VAE on CIFAR-10 takes half the time there.
 # It looks when it is imported.

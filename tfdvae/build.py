@@ -37,6 +37,7 @@ def build_model(
     kl_weight=1.0,
     kl_schedule="constant",
     denoise_weight=1.0,
+    vae_weight=1.0,
     share_encoder=True,
     propagate=True,
     label_weight=0.0,

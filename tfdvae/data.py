@@ -124,6 +124,29 @@ class Dataset:
         """Return a pipeline over the true variance of every pixel of the images of a variance_NAME, in order: (B, H, W, C)."""
         return self.parts[part].batches(batch_size).map(lambda images, *_: tf.square(tf.cast(images, tf.float32) / 255.0))
 
+    @functools.cached_property
+    def fingerprint(self):
+        """SHA-256 over the test images as pipelines deliver them: two runs with the same one were tested on the same images.
+
+        Of a variance_NAME it is over the variances of the pixels, which make the images.
+        """
+        digest = hashlib.sha256()
+        varied = self.pixel_range == "real"  # normal draws, whose last digit another machine may round in another way
+        batches = self.pixel_variances(TEST, 500) if varied else self.test(500)
+        for batch in batches.as_numpy_iterator():
+            digest.update((batch[0] if isinstance(batch, tuple) else batch).tobytes())
+        return digest.hexdigest()
+
+    @functools.cached_property
+    def stored_fingerprint(self):
+        """SHA-256 over all that is stored: images and labels in memory, or what names a stream, such as its files and their sizes."""
+        digest = hashlib.sha256()
+        for part in self.parts:
+            for array in part.arrays or ():
+                digest.update(array.numpy())
+            digest.update(part.identity.encode())
+        return digest.hexdigest()
+
 
 def load_dataset(name, *, validation_fraction=0.1, image_size=0, pixel_range="unit", binarize="none", memory_limit=2.0):
     """Return the named `Dataset`.
@@ -434,7 +457,7 @@ def _opened(path):
 def describe(dataset):
     """Return what a run's record says of its data, as plain values."""
     described = {name: getattr(dataset, name) for name in ("image_shape", "class_names", "sizes", "note")}
-    return described | {"test_fingerprint": fingerprint(dataset), "stored_fingerprint": stored_fingerprint(dataset)}
+    return described | {"test_fingerprint": dataset.fingerprint, "stored_fingerprint": dataset.stored_fingerprint}
 
 
 def check_unchanged(dataset, described):
@@ -449,28 +472,3 @@ def check_unchanged(dataset, described):
             f"dataset: {dataset.name} is not what the run was trained on: expected the same data, received another {', '.join(changed)}; "
             "restore the data or train again."
         )
-
-
-@functools.cache
-def fingerprint(dataset):
-    """Return a SHA-256 over the test images as pipelines deliver them: two runs with the same one were tested on the same images.
-
-    Of a variance_NAME it is over the variances of the pixels, which make the images.
-    """
-    digest = hashlib.sha256()
-    varied = dataset.pixel_range == "real"  # normal draws, whose last digit another machine may round in another way
-    batches = dataset.pixel_variances(TEST, 500) if varied else dataset.test(500)
-    for batch in batches.as_numpy_iterator():
-        digest.update((batch[0] if isinstance(batch, tuple) else batch).tobytes())
-    return digest.hexdigest()
-
-
-@functools.cache
-def stored_fingerprint(dataset):
-    """Return a SHA-256 over all that is stored: images and labels in memory, or what names a stream, such as its files and their sizes."""
-    digest = hashlib.sha256()
-    for part in dataset.parts:
-        for array in part.arrays or ():
-            digest.update(array.numpy())
-        digest.update(part.identity.encode())
-    return digest.hexdigest()

@@ -38,11 +38,11 @@ def run_curves(history, path):
             axis.plot(*_series(history, prefix + term), style, color=COLOURS[0], label=label)
         _label(axis, term)
         if term != "kl_weight":  # which may rise late, and should be seen to
-            _focus(axis, [v for prefix in ("", "val_") for v in _series(history, prefix + term)[1]])
+            focus(axis, [v for prefix in ("", "val_") for v in _series(history, prefix + term)[1]])
         axis.legend(frameon=False)
     for axis in axes.flat[len(terms) :]:
         axis.remove()
-    _save(figure, path)
+    save(figure, path)
 
 
 def compared_curves(histories, term, path, title=""):
@@ -57,10 +57,10 @@ def compared_curves(histories, term, path, title=""):
                 axis.plot(epochs, series, style, color=COLOURS[i % len(COLOURS)], label=name + what)
                 values += list(series)
     _label(axis, term, "validation ")
-    _focus(axis, values)
+    focus(axis, values)
     axis.set_title(title)
     axis.legend(frameon=False)
-    _save(figure, path)
+    save(figure, path)
 
 
 def grids(columns, path, pixel_range="unit", side=8, limits=None):
@@ -86,7 +86,7 @@ def grids(columns, path, pixel_range="unit", side=8, limits=None):
         if (limit or pixel_range == "real") and images.shape[-1] == 1:
             bar = figure.colorbar(shown, ax=axis, shrink=0.8, ticks=[0.0, 0.5, 1.0])
             bar.set_ticklabels([f"{value:.2g}" for value in (low, (low + high) / 2, high)])
-    _save(figure, path)
+    save(figure, path)
 
 
 def frames(pictures, path, caption):
@@ -99,7 +99,7 @@ def frames(pictures, path, caption):
         axis.set_title(title, fontsize=10)
         axis.set_axis_off()
     figure.supxlabel(caption, fontsize=9)
-    _save(figure, path)
+    save(figure, path)
 
 
 def scatter(points, classes, class_names, path, title):
@@ -117,7 +117,7 @@ def scatter(points, classes, class_names, path, title):
     axis.set_title(title)
     axis.set_xticks([])
     axis.set_yticks([])
-    _save(figure, path)
+    save(figure, path)
 
 
 def posterior(history, path):
@@ -127,16 +127,16 @@ def posterior(history, path):
     dimensions = [key for key in history[0] if key.startswith("kl_") and key[3:].isdigit()]
     axes[0].plot(*_series(history, "active_units"), color=COLOURS[0])
     axes[0].set_ylim(bottom=0)
-    _axis(axes[0], "active units\n(variance of the mean above 0.01)")
+    label_axis(axes[0], "active units\n(variance of the mean above 0.01)")
     for key in dimensions:
         axes[1].plot(*_series(history, key), color=COLOURS[0], linewidth=0.6, alpha=0.6)
-    _axis(axes[1], "KL of each dimension from N(0, 1)\n(nats per image)")
+    label_axis(axes[1], "KL of each dimension from N(0, 1)\n(nats per image)")
     for axis, name, label in ((axes[2], "mean", "posterior mean"), (axes[3], "std", "posterior standard deviation")):
         for i, end in enumerate(("min", "max")):
             axis.plot(*_series(history, f"posterior_{name}_{end}"), color=COLOURS[i], label={"min": "smallest", "max": "largest"}[end])
         axis.legend(frameon=False)
-        _axis(axis, label)
-    _save(figure, path)
+        label_axis(axis, label)
+    save(figure, path)
 
 
 def mosaic(images, low=0.0, high=1.0, side=8):
@@ -158,24 +158,26 @@ def _series(history, key):
 
 def _label(axis, term, prefix=""):
     unit = {"error": "fraction", "mse": "per pixel", "kl_weight": "beta"}.get(term, "nats per image")
-    _axis(axis, f"{prefix}{TITLES.get(term, term)}\n({unit})")
+    label_axis(axis, f"{prefix}{TITLES.get(term, term)}\n({unit})")
 
 
-def _axis(axis, label):
+def label_axis(axis, label):
+    """Label an axis over epochs."""
     axis.set_xlabel("epoch")
     axis.set_ylabel(label)
     axis.xaxis.get_major_locator().set_params(integer=True)
     axis.spines[["top", "right"]].set_visible(False)
 
 
-def _focus(axis, values):
+def focus(axis, values):
     """Let the first epochs run out of the picture where they would flatten all that follows."""
     low, typical, high = np.min(values), np.quantile(values, 0.9), np.max(values)
     if high - low > 3.0 * (typical - low) > 0:
         axis.set_ylim(low - 0.1 * (typical - low), low + 1.6 * (typical - low))
 
 
-def _save(figure, path):
+def save(figure, path):
+    """Write a figure as PNG, whole or not at all."""
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=130, bbox_inches="tight")
     files.write(pathlib.Path(path), content.getvalue())

@@ -60,6 +60,10 @@ class StandardNormal(keras.layers.Layer):
         """
         return kl_from_standard_normal(mean, log_variance)
 
+    def log_density(self, latents, encode=None):
+        """Return log p(z) of each latent, (B, latent_dim): (B,), nats."""
+        return normal_log_density(latents, 0.0, tf.zeros_like(latents))
+
     def sample(self, n, latent_dim, seed, encode=None):
         """Draw n latents: (n, latent_dim). `seed` is a pair of integers."""
         return tf.random.stateless_normal((n, latent_dim), seed)
@@ -99,7 +103,11 @@ class Mixture(keras.layers.Layer):
         """Estimate KL(posterior || prior) of each image from its draw: (B,), nats. See `StandardNormal.kl`."""
         of_posterior = -0.5 * tf.reduce_sum(LOG_2PI + log_variance + tf.square(noise), axis=-1)  # exact where z - mean would be rounded
         latents = mean + tf.exp(0.5 * log_variance) * noise
-        return of_posterior - mixture_log_density(latents, *self.parameters(encode))
+        return of_posterior - self.log_density(latents, encode)
+
+    def log_density(self, latents, encode=None):
+        """Return log p(z) of each latent, (B, latent_dim): (B,), nats."""
+        return mixture_log_density(latents, *self.parameters(encode))
 
     def sample(self, n, latent_dim, seed, encode=None):
         """Draw n latents: (n, latent_dim). `seed` is a pair of integers."""

@@ -38,11 +38,13 @@ def resolve_precision(precision):
 
 def learning_rates(schedule, start, epochs, steps_per_epoch):
     """Return the learning rate, a number or a Keras schedule over steps."""
-    check_choice("learning_rate_schedule", schedule, ("constant", "cosine", "staircase", "plateau"))
+    check_choice("learning_rate_schedule", schedule, ("constant", "cosine", "cosine_hold", "staircase", "plateau"))
     if schedule in ("constant", "plateau"):
         return start
     if schedule == "cosine":
         return keras.optimizers.schedules.CosineDecay(start, epochs * steps_per_epoch)
+    if schedule == "cosine_hold":
+        return keras.optimizers.schedules.CosineDecay(start, max(1, round(0.8 * epochs * steps_per_epoch)), alpha=0.01)
     stairs = [max(start * 0.1**i, min(start, 1e-5)) for i in range(5)]
     edges = [round(epochs * i / 5) * steps_per_epoch for i in range(1, 5)]
     return keras.optimizers.schedules.PiecewiseConstantDecay(edges, stairs)
@@ -309,7 +311,7 @@ def check_size(run, record, names):
         if max(len(record["params"].get(name, ())) for name in ("channels", "hidden_units", "decoder_units")) > LAYERS_LIMIT:
             raise ValueError(f"it has more than {LAYERS_LIMIT} layers")
         with tf.Graph().as_default():  # variables of a graph that never runs take no memory
-            size = sum(4 * math.prod(variable.shape) for variable in build_from_record(record).weights)
+            size = sum(2 * math.prod(variable.shape) for variable in build_from_record(record).weights)  # or in half precision
     except Exception as error:  # whatever a layer or TensorFlow makes of a value that no script would have written
         raise InputError(
             f"checkpoint: {run.file(RECORD)} describes a model that cannot be built ({reason(error)}); train the run again."
@@ -318,7 +320,7 @@ def check_size(run, record, names):
     if found and max(found.values()) < size:
         raise InputError(
             f"checkpoint: {run.file(max(found, key=found.get))} is truncated or damaged: it has {max(found.values()):,} bytes, and the "
-            f"weights of the model of {RECORD} take {size:,}; train the run again."
+            f"weights of the model of {RECORD} take at least {size:,}; train the run again."
         )
 
 

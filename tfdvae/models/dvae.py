@@ -8,7 +8,7 @@ from .vae import VAE
 
 @keras.saving.register_keras_serializable("tfdvae")
 class DVAE(VAE):
-    """Minimises kl_weight * KL + reconstruction of the VAE's output + denoise_weight * reconstruction of the DAE's output.
+    """Minimises kl_weight * KL + vae_weight * reconstruction of the VAE's output + denoise_weight * reconstruction of the DAE's output.
 
     The VAE's mean output is the DAE's input. The DAE's code is the encoder's hidden vector: no sampling, no KL. "reconstruction" is the
     DAE's, the final output; "vae_reconstruction" is that of the VAE within.
@@ -17,20 +17,22 @@ class DVAE(VAE):
         denoising_encoder: the DAE's encoder, or None to share the VAE's. A shared encoder has its batch norm built for two passes.
         denoising_decoder: layer, hidden vector -> the likelihood's parameters.
         denoise_weight: weight of the DAE's reconstruction.
+        vae_weight: weight of the VAE's reconstruction. At 0 nothing asks the VAE's output to look like the image, and the whole is one
+            VAE with a deeper decoder.
         propagate: whether the DAE's gradient runs back into the VAE. If not, training is in two stages at once, which needs a
             denoising_encoder of its own.
         kwargs: see `VAE`.
     """
 
-    config_names = (*VAE.config_names, "denoising_encoder", "denoising_decoder", "denoise_weight", "propagate")
+    config_names = (*VAE.config_names, "denoising_encoder", "denoising_decoder", "denoise_weight", "vae_weight", "propagate")
     reconstructions = ("reconstruction", "vae_reconstruction")
 
-    def __init__(self, *, denoising_decoder, denoising_encoder=None, denoise_weight=1.0, propagate=True, **kwargs):
+    def __init__(self, *, denoising_decoder, denoising_encoder=None, denoise_weight=1.0, vae_weight=1.0, propagate=True, **kwargs):
         if denoising_encoder is None and not propagate:
             raise ValueError("Expected a denoising_encoder of its own with propagate=False. Received None, a shared encoder.")
         super().__init__(**kwargs)
         self.denoising_encoder, self.denoising_decoder = denoising_encoder, denoising_decoder
-        self.denoise_weight, self.propagate = denoise_weight, propagate
+        self.denoise_weight, self.vae_weight, self.propagate = denoise_weight, vae_weight, propagate
 
     @classmethod
     def arguments(cls, parts):
@@ -39,6 +41,7 @@ class DVAE(VAE):
             "denoising_encoder": None if shared else parts.encoder("denoising_encoder"),
             "denoising_decoder": parts.decoder("denoising_decoder"),
             "denoise_weight": parts.chosen.denoise_weight,
+            "vae_weight": parts.chosen.vae_weight,
             "propagate": parts.chosen.propagate,
         }
 
@@ -81,5 +84,5 @@ class DVAE(VAE):
             "kl": self.kl(mean, log_variance, noise, training),
             "mse": self.mean_squared_error(images, outputs),
         }
-        loss = terms["vae_reconstruction"] + self.denoise_weight * terms["reconstruction"]
+        loss = self.vae_weight * terms["vae_reconstruction"] + self.denoise_weight * terms["reconstruction"]
         return self.complete(terms, loss, labels, [hidden, dae_hidden], training)

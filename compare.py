@@ -1,0 +1,263 @@
+"""Train what is missing of a study, evaluate it, and write its report: python compare.py [STUDY]. Studies are declared in params.py."""
+
+import dataclasses
+import itertools
+import math
+import os
+import pathlib
+import shlex
+import sys
+import time
+
+import tyro
+
+import params as parameters
+from tfdvae.errors import Fault, InputError
+from tfdvae.interrupts import Interrupted, Interrupts
+from tfdvae.runs import Run
+
+BOUND_BATCH = 100  # images
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What `compare.py` is asked to do, beside the study's name."""
+
+    # folder with one folder a study, for its records and its report
+    results: str = "results"
+    # folder with one folder a study, for the runs while they are trained
+    runs: str = "runs"
+    # write the report of the runs that there are, and train nothing
+    report_only: tyro.conf.FlagCreatePairsOff[bool] = False
+
+
+def main(name=parameters.DEFAULT_STUDY, *, results="results", runs="runs", report_only=False, interrupts=None):
+    """Do what is missing of a study, and write its report.
+
+    Args:
+        name: of the study.
+        results, runs, report_only: see `Options`.
+        interrupts: `Interrupts` that make a signal wait for the end of a step, or None.
+
+    Returns:
+        The folder of the report.
+
+    Raises:
+        ParameterError, InputError: the study, a record or a run cannot be used.
+        Fault: the machine failed; what was finished is kept.
+    """
+    if name not in parameters.STUDIES:
+        raise InputError(f"study: received {name!r}; expected one of {', '.join(parameters.STUDIES)}; add another to params.py.")
+    study = parameters.STUDIES[name]
+    wanted = {key: dataclasses.asdict(study.params(*key)) for key in study.runs()}
+    folder = pathlib.Path(results) / name
+    Run(folder).check_writable("results")
+    if not report_only:
+        Run(pathlib.Path(runs)).check_writable("runs")
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    interrupts = interrupts or Interrupts()
+
+    from tfdvae.startup import import_tensorflow
+
+    with interrupts.deferred():  # half an import cannot be left
+        import_tensorflow()
+        from tfdvae import faults, records, study_report, training  # noqa: F401
+    with faults.told(folder, lambda: "The runs that were recorded until then stay."):
+        if not report_only:
+            finish(name, study, wanted, folder, pathlib.Path(runs) / f"study-{name}", interrupts)
+        found = {key: record for key in wanted if (record := recorded(folder, study, key, wanted[key], report_only and "it is left out"))}
+        if not found:
+            raise InputError(f"study: {name} has no recorded run in {folder}; expected some; leave out --report-only to train them.")
+        check_same_images(found, folder)
+        missing = [key for key in wanted if key not in found]
+        dataset = next(iter(wanted.values()))["dataset"]
+        study_report.write(folder, name, dataset, list(study.variants), study.curve, found, missing, study.flat)
+    print(f"{len(found)} of {len(wanted)} runs are in the report: {folder / 'report.html'}")
+    return str(folder)
+
+
+def dispatch(words, interrupts):
+    """Train one run to its end, here and now, as `python train.py WORDS` would. A cluster's queue would be put behind this function."""
+    import train
+
+    name, given, resume, overwrite = parameters.parse(words)
+    command = shlex.join(["python", "train.py", *words])
+    train.main(name, resume=resume, overwrite=overwrite, command=command, interrupts=interrupts, **given)
+
+
+def finish(name, study, wanted, folder, training_folder, interrupts):
+    """Train, evaluate and record whatever is missing of a study, the judge first."""
+    from tfdvae import records
+
+    check_folders(wanted, training_folder)
+    judge, of_judge = Run(folder / "classifier"), {"precision": study.common.get("precision", "auto"), "seed": 0}
+    if records.digest_of(judge) is None:
+        print(f"{name}: training the classifier that judges outputs", flush=True)
+        train_run(study.judge, of_judge, training_folder / "classifier", interrupts)
+        records.write_judge(judge, Run(training_folder / "classifier"))
+    expected = parameters.override(parameters.preset(study.judge), **of_judge)
+    records.check_params(judge.read_record()["params"], dataclasses.asdict(expected), judge)
+    missing = [key for key in wanted if recorded(folder, study, key, wanted[key], "it is made again") is None]
+    clock = Clock(wanted)
+    for number, key in enumerate(missing):
+        variant, seed = key
+        done = len(wanted) - len(missing) + number
+        print(f"{name}: {done} of {len(wanted)} runs are done; next {variant}, seed {seed}; {clock.left(missing[number:])}", flush=True)
+        began = time.monotonic()
+        run = Run(training_folder / label(key))
+        train_run(study.preset, study.changes(variant, seed), run.path, interrupts)
+        record_run(run, judge, study.bounds_of(*key), folder / "runs" / label(key), interrupts)
+        clock.add(key, time.monotonic() - began)
+
+
+def check_folders(wanted, training_folder):
+    """Raise InputError where a run was begun with other parameters than the study has now."""
+    from tfdvae import records
+
+    for key, params in wanted.items():
+        run = Run(training_folder / label(key))
+        if run.exists:
+            records.check_params(run.read_record()["params"], params, run)
+
+
+def train_run(preset, changed, path, interrupts):
+    """Train a run, or go on with it, with a preset's parameters but for those changed; a finished one is left as it is."""
+    import keras
+
+    words = [preset]
+    for field, value in changed.items():
+        flag = "--" + field.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(flag if value else flag.replace("--", "--no-", 1))
+        else:
+            words += [flag, *map(str, value if isinstance(value, tuple) else (value,))]
+    resume = ["--resume"] if Run(path).exists else []
+    dispatch([*words, "--run-dir", str(path), *resume], interrupts)
+    keras.backend.clear_session()  # or the models of all runs would stay in memory
+
+
+def record_run(run, judge, bounds, folder, interrupts):
+    """Evaluate a trained run on the test set and write its record, with these bounds."""
+    import evaluate
+    from tfdvae import data, evaluation, progress, records
+    from tfdvae.training import load_model, make_deterministic
+
+    make_deterministic(0)  # as after a training in this process
+    with run.held():
+        record = run.read_record()
+        model, judging_model = load_model(run), load_model(judge)
+        dataset = load_dataset(record["params"])
+        data.check_unchanged(dataset, record["data"])
+        evaluated = evaluate.evaluate_run(run, record, model, dataset, judge, judging_model, False, "")
+        summary, per_image = run.read_evaluation()
+        images, outputs = evaluated.grid
+        samples = progress.prior_images(model, evaluation.GRID, dataset.pixel_range).numpy()
+        pictures = {"images": images, "outputs": outputs, "samples": samples}
+        bounds = bounds_of(model, dataset, load_dataset(record["params"] | {"binarize": "sample"}), bounds, interrupts)
+        records.write(folder, run, summary, per_image, bounds, pictures, judge)
+
+
+def bounds_of(model, dataset, binarized, bounds, interrupts):
+    """Return the importance-weighted bounds of a model on test images: number of samples -> (n,) array, nats.
+
+    Args:
+        model: that was trained on `dataset`, whose images its encoder sees here too.
+        binarized: the same dataset with binary pixels, whose likelihood it is.
+    """
+    from tfdvae import evaluation, importance
+
+    found = {}
+    for bound in bounds:
+        print(f"bound on log p(x) of {bound.images:,} test images, {bound.samples:,} samples each", flush=True)
+        pairs = (map(evaluation.images_of, pair) for pair in zip(dataset.test(BOUND_BATCH), binarized.test(BOUND_BATCH)))
+        batches = itertools.islice(pairs, math.ceil(bound.images / BOUND_BATCH))
+        found[bound.samples] = importance.importance_bounds(model, batches, bound.samples, interrupts.check)[: bound.images]
+    return found
+
+
+def load_dataset(params):
+    """Return the dataset of a run's parameters."""
+    from tfdvae import data
+
+    return data.load_dataset(params["dataset"], **{name: params[name] for name in data.PARAMETERS})
+
+
+def recorded(folder, study, key, params, told=""):
+    """Return the record of a run, or None where there is none, or only a damaged one; `told` is what is told to follow from that."""
+    from tfdvae import files, records
+
+    path = folder / "runs" / label(key)
+    try:
+        bounds = [(bound.samples, bound.images) for bound in study.bounds_of(*key)]
+        return records.read(path, params, records.digest_of(Run(folder / "classifier")), bounds)
+    except files.Damaged as error:
+        if told:
+            print(f"{path} is damaged ({error}): {told}.", flush=True)
+        return None
+
+
+def check_same_images(found, folder):
+    """Raise InputError where runs were tested on different images, whose numbers must not be averaged."""
+    seen = {}
+    for key, record in found.items():
+        seen.setdefault(record.run["data"]["test_fingerprint"], label(key))
+    if len(seen) > 1:
+        runs = " and ".join(seen.values())
+        raise InputError(f"data: {runs} in {folder} were tested on different images; expected the same; move one away.")
+
+
+def label(key):
+    """Return the name of a run's folders."""
+    return f"{key[0]}-seed{key[1]}"
+
+
+class Clock:
+    """Tells when a study will end, from the runs that it has seen: those of the same model, or all, where there is none of it yet."""
+
+    def __init__(self, wanted):
+        self.models = {key: params["model"] for key, params in wanted.items()}
+        self.seconds = {}
+
+    def add(self, key, seconds):
+        self.seconds.setdefault(self.models[key], []).append(seconds)
+
+    def left(self, keys):
+        """Say how long runs will take, and when they will be done."""
+        everything = [each for seconds in self.seconds.values() for each in seconds]
+        if not everything:
+            return "how long the rest takes is known after the first"
+        total = 0.0
+        for key in keys:
+            known = self.seconds.get(self.models[key], everything)
+            total += sum(known) / len(known)
+        end = time.strftime("%a %H:%M", time.localtime(time.time() + total))
+        return f"about {total / 60:.0f} minutes to go, until {end}"
+
+
+def command_line(arguments):
+    """Run the script, turning what the user can mend into one sentence and exit status 2, and what the machine did into one and 1."""
+    interrupts = Interrupts()
+    try:
+        with interrupts.handled():
+            named = bool(arguments) and not arguments[0].startswith("-")
+            name, words = (arguments[0], arguments[1:]) if named else (parameters.DEFAULT_STUDY, arguments)
+            about = {
+                "prog": "compare.py [STUDY]",
+                "description": f"Train, evaluate and compare the runs of a study: {', '.join(parameters.STUDIES)}.",
+            }
+            options = parameters.read_options(Options, words, names=parameters.names(Options), **about)
+            main(name, **dataclasses.asdict(options), interrupts=interrupts)
+    except (parameters.ParameterError, InputError) as error:
+        print(f"compare.py: {error}", file=sys.stderr)
+        return 2
+    except Fault as error:
+        print(f"compare.py: {error}", file=sys.stderr)
+        return 1
+    except Interrupted as interrupted:
+        print(f"\ncompare.py: stopped by {interrupted.what}. Run it again to go on where it was.", file=sys.stderr)
+        return interrupted.exit_status
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(command_line(sys.argv[1:]))

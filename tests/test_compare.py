@@ -1,0 +1,266 @@
+"""A study from nothing to its report, in miniature; stopped, damaged, deleted and gone on with."""
+
+import csv
+import dataclasses
+import hashlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+import compare
+import params as parameters
+from tfdvae import files, records
+from tfdvae.errors import InputError
+from tfdvae.runs import Run
+
+TINY = {"precision": "float32", "epochs": 1, "channels": (4,), "hidden_units": (16,), "latent_dim": 4, "batch_size": 256}
+STUDY = parameters.Study(
+    preset="digits",
+    judge="digits_classifier",
+    common=TINY,
+    variants={"vae": ({"model": "vae"}, 2), "dvae": ({"model": "dvae"}, 2), "vae_beta0.5": ({"model": "vae", "kl_weight": 0.5}, 2)},
+    curve=("vae", "vae_beta0.5"),
+    bounds=(parameters.Bound(7, 30, ("vae", "dvae"), 2),),
+)
+JUDGE = dataclasses.replace(parameters.GENERAL["digits_classifier"], epochs=1)
+
+
+@pytest.fixture(scope="module")
+def miniature():
+    """The study `digits` made small."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(parameters.STUDIES, "digits", STUDY)
+        patch.setitem(parameters.PRESETS, "digits_classifier", JUDGE)
+        patch.setattr("tfdvae.comparison.RESAMPLES", 50)
+        yield
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, miniature):
+    """A folder in which the study has been run."""
+    folder = tmp_path_factory.mktemp("study")
+    compare.main("digits", results=str(folder / "results"), runs=str(folder / "runs"))
+    return folder
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    """A copy of it, to be damaged."""
+    shutil.copytree(finished, tmp_path / "study")
+    return tmp_path / "study"
+
+
+def again(folder, **options):
+    return compare.main("digits", results=str(folder / "results"), runs=str(folder / "runs"), **options)
+
+
+def contents(folder):
+    """Return name -> digest of every file in the results."""
+    return {
+        str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in (folder / "results").rglob("*")
+        if p.name != ".lock" and p.is_file()
+    }
+
+
+def no_training(monkeypatch):
+    def refuse(*_):
+        raise AssertionError("nothing was to be trained")
+
+    monkeypatch.setattr(compare, "dispatch", refuse)
+
+
+def test_a_study_ends_in_its_report(finished):
+    folder = finished / "results" / "digits"
+    with open(folder / "runs.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["variant"], row["model"], row["seed"]) for row in rows] == [
+        *(("vae", "vae", "0"), ("vae", "vae", "1"), ("dvae", "dvae", "0"), ("dvae", "dvae", "1")),
+        *(("vae_beta0.5", "vae", "0"), ("vae_beta0.5", "vae", "1")),
+    ]
+    for row in rows:
+        values = np.load(folder / "runs" / f"{row['variant']}-seed{row['seed']}" / "per_image.npz")
+        assert float(row["reconstruction"]) == pytest.approx(values["reconstruction"].mean(), rel=1e-4)
+        assert float(row["neg_elbo"]) == pytest.approx(float(row["reconstruction"]) + float(row["kl"]), rel=1e-4)
+        assert float(row["error"]) == pytest.approx(values["error"].mean(), rel=1e-4) and len(values["error"]) == 180
+        assert (row["bound_7"] == "") == (row["variant"] == "vae_beta0.5")
+    assert float(rows[0]["bound_7"]) != float(rows[1]["bound_7"])
+    report = (folder / "report.md").read_text()
+    assert "6 of 6 runs" in report and "python compare.py digits" in report
+    assert re.search(r"\| \*\*dvae\*\* \| [\d.]+ ± [\d.]+ \| [\d.]+ ± [\d.]+ \|", report)
+    assert "python train.py digits --precision float32 --epochs 1" in report
+    named = set(re.findall(r"\((figures/\w+\.png)\)", report))
+    assert named == {f"figures/{p.name}" for p in (folder / "figures").iterdir()} and len(named) >= 6
+
+
+def test_the_page_needs_nothing_from_outside(finished):
+    page = (finished / "results" / "digits" / "report.html").read_text()
+    assert page.count("src=") == page.count('src="data:image/png;base64,') >= 6
+    rest = re.sub(r'"data:[^"]*"', "", page)
+    assert "href=" not in rest and "http" not in rest and "<script" not in rest
+    assert "<table>" in page and "<h1>" in page
+
+
+def test_what_is_committed_is_small_and_not_ignored(finished):
+    folder = finished / "results" / "digits"
+    names = {p.name for p in (folder / "runs" / "vae-seed0").iterdir()}
+    assert names == {"run.json", "metrics.json", "per_image.npz", "pictures.npz"}
+    judge = folder / "classifier" / "best.safetensors"
+    assert judge.stat().st_size < 0.6 * (finished / "runs" / "study-digits" / "classifier" / "best.safetensors").stat().st_size
+    for path in ("results/digits/runs/vae-seed0/metrics.json", "results/digits/classifier/best.safetensors"):
+        asked = subprocess.run(["git", "check-ignore", "-q", path], cwd=ROOT)
+        assert asked.returncode in (1, 128), path  # 128: no checkout
+
+
+def test_run_again_it_trains_nothing_and_changes_nothing(copy, monkeypatch):
+    before = contents(copy)
+    no_training(monkeypatch)
+    shutil.rmtree(copy / "runs")  # as on another machine
+    again(copy)
+    assert contents(copy) == before
+
+
+def test_a_deleted_run_comes_back_with_the_same_numbers(copy):
+    before = contents(copy)
+    shutil.rmtree(copy / "results" / "digits" / "runs" / "dvae-seed1")
+    shutil.rmtree(copy / "runs" / "study-digits" / "dvae-seed1")
+    again(copy)
+    after = contents(copy)
+    same = {name for name in before if before[name] == after.get(name)}
+    per_run = {name for name in before if "dvae-seed1" in name}
+    assert set(after) == set(before)
+    assert {name for name in per_run if name.endswith(".npz")} <= same  # run.json has another date
+    assert "results/digits/runs.csv" in same
+
+
+@pytest.mark.parametrize(
+    "name, damage", [("metrics.json", "cut"), ("metrics.json", "number"), ("per_image.npz", "cut"), ("run.json", "gone")]
+)
+def test_a_damaged_record_is_told_and_made_again(copy, name, damage, monkeypatch, capsys):
+    path = copy / "results" / "digits" / "runs" / "vae-seed1" / name
+    before = contents(copy)
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:-40])
+    elif damage == "number":
+        path.write_text(re.sub(r'("mean": )\d', r"\g<1>9", path.read_text(), count=1))
+    else:
+        path.unlink()
+    with pytest.raises(files.Damaged):
+        records.read(path.parent, {}, records.digest_of(Run(copy / "results" / "digits" / "classifier")))
+    monkeypatch.setattr(compare, "train_run", lambda *_: None)  # its run is there, and need only be evaluated
+    again(copy)
+    assert re.search(r"/vae-seed1 is damaged \(.+\): it is made again", capsys.readouterr().out)
+    assert contents(copy) == before
+
+
+def test_a_report_of_part_of_a_study_says_what_is_missing(copy, monkeypatch):
+    no_training(monkeypatch)
+    for name in ("dvae-seed0", "dvae-seed1", "vae-seed1"):
+        shutil.rmtree(copy / "results" / "digits" / "runs" / name)
+    again(copy, report_only=True)
+    report = (copy / "results" / "digits" / "report.md").read_text()
+    assert "3 of 6 runs" in report and "dvae (seed 0), vae (seed 1), dvae (seed 1)" in report
+    assert "No run has a curve around it yet" in report
+
+
+def test_a_study_that_was_changed_is_not_mixed_with_what_it_was(copy, monkeypatch):
+    no_training(monkeypatch)
+    monkeypatch.setitem(parameters.STUDIES, "digits", dataclasses.replace(STUDY, common=TINY | {"latent_dim": 5}))
+    with pytest.raises(InputError, match=r"latent_dim: .*vae-seed0 was made with 4, and the study has 5"):
+        again(copy)
+    monkeypatch.setitem(parameters.STUDIES, "digits", STUDY)
+    judge = copy / "results" / "digits" / "classifier"
+    records.write_judge(judge, Run(copy / "runs" / "study-digits" / "classifier"))
+    arrays, metadata = Run(judge).read_weights("best.safetensors")
+    Run(judge).write_weights("best.safetensors", {k: v * 2 for k, v in arrays.items()}, epoch=metadata["epoch"], val_loss=1)
+    with pytest.raises(InputError, match="was judged by another"):
+        again(copy)
+
+
+def test_a_bound_that_a_record_lacks_is_asked_for(copy, monkeypatch):
+    no_training(monkeypatch)
+    more = dataclasses.replace(STUDY, bounds=(*STUDY.bounds, parameters.Bound(8, 10, ("vae",), 1)))
+    monkeypatch.setitem(parameters.STUDIES, "digits", more)
+    with pytest.raises(InputError, match=r"the record .*vae-seed0 has no bound of 8 samples on 10 images"):
+        again(copy)
+
+
+CODE = """
+import sys
+sys.path.insert(0, {root!r})
+import compare, params, test_compare as small
+params.STUDIES["digits"] = small.STUDY
+params.PRESETS["digits_classifier"] = small.JUDGE
+sys.exit(compare.command_line(["digits"]))
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_killed_it_goes_on_where_it_was(how, finished, tmp_path):
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+    command = [sys.executable, "-u", "-c", CODE.format(root=str(ROOT))]
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (tmp_path / "results" / "digits" / "runs" / "vae-seed0" / "metrics.json").exists():
+        time.sleep(0.05)
+    time.sleep(1.0)
+    process.send_signal(how)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == (-9 if how == signal.SIGKILL else 143), err
+    if how == signal.SIGTERM:
+        assert err.strip().splitlines()[-1] == "compare.py: stopped by SIGTERM. Run it again to go on where it was."
+    again(tmp_path)
+    with open(finished / "results" / "digits" / "runs.csv") as one, open(tmp_path / "results" / "digits" / "runs.csv") as other:
+        assert one.read() == other.read()
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["mnits"], "study: received 'mnits'; expected one of digits, mnist, cifar10"),
+        (["digits", "--result", "x"], "did you mean --results"),
+        (["digits", "--report-only"], "study: digits has no recorded run"),
+    ],
+)
+def test_compare_refuses(words, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert compare.command_line(words) == 2
+    err = capsys.readouterr().err
+    assert message in err and len(err.strip().splitlines()) == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_declared_studies_hold_valid_parameters():
+    for name, study in parameters.STUDIES.items():
+        runs = study.runs()
+        assert len(set(runs)) == len(runs) and study.preset == name and study.judge in parameters.PRESETS
+        params = {variant: study.params(variant, 0) for variant in study.variants}
+        assert params["vae"].model == "vae" and params["vae"].kl_weight == 1.0
+        assert params["dvae"].model == "dvae" and params["dvae"].share_encoder and params["dvae"].propagate
+        assert all(params[variant].model == "vae" for variant in study.curve) and "vae" in study.curve
+        assert {variant for bound in study.bounds for variant in bound.variants} <= set(study.variants)
+        assert len({bound.samples for bound in study.bounds}) == len(study.bounds)
+        assert len({study.variants[variant][1] for variant in study.curve}) == 1  # else seeds would have different curves
+    assert {p.kl_weight for p in (parameters.STUDIES["mnist"].params(v, 0) for v in parameters.STUDIES["mnist"].curve)} >= {
+        0.25,
+        0.5,
+        1.0,
+        2.0,
+    }
+
+
+def test_the_clock_knows_models_apart():
+    clock = compare.Clock({("vae", 0): {"model": "vae"}, ("vae", 1): {"model": "vae"}, ("dvae", 0): {"model": "dvae"}})
+    assert "after the first" in clock.left([("vae", 0)])
+    clock.add(("vae", 0), 60.0)
+    clock.add(("dvae", 0), 180.0)
+    assert clock.left([("vae", 1), ("vae", 1)]).startswith("about 2 minutes to go, until ")
+    assert clock.left([("vae", 1), ("dvae", 0)]).startswith("about 4 minutes to go, until ")

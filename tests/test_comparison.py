@@ -1,0 +1,86 @@
+"""Differences with intervals, by hand and against truths that simulations know."""
+
+import math
+
+import numpy as np
+import pytest
+
+from tfdvae import comparison
+from tfdvae.comparison import along_curve, bound_differences, differences, matched_rate, t_interval
+
+
+def test_t_interval_by_hand():
+    low, high = t_interval([1.0, 2.0, 3.0])  # mean 2, standard error 1 / sqrt 3, t with 2 degrees of freedom 4.3027
+    assert (low, high) == pytest.approx((2 - 4.3027 / math.sqrt(3), 2 + 4.3027 / math.sqrt(3)), abs=1e-4)
+    assert t_interval([1.0]) is None
+
+
+def test_curve_passes_through_its_points_and_ends_with_them():
+    curve = along_curve([30.0, 20.0, 10.0], [70.0, 75.0, 90.0])
+    assert [float(curve(rate)) for rate in (10, 20, 30)] == pytest.approx([90, 75, 70])
+    assert 75 < curve(15.0) < 82.5  # convex: below the chord
+    assert math.isnan(curve(9.9)) and math.isnan(curve(30.1))
+    both = along_curve([1.0, 2.0], [[1.0, 5.0], [3.0, 4.0]])  # two points make a line
+    assert both(1.5).tolist() == pytest.approx([2.0, 4.5])
+
+
+def test_distance_from_the_curve_by_hand():
+    means = {
+        ("vae", 0): {"kl": 20.0, "reconstruction": 74.0, "error": 0.03},
+        ("half", 0): {"kl": 30.0, "reconstruction": 68.0, "error": 0.02},
+        ("dvae", 0): {"kl": 25.0, "reconstruction": 70.0, "error": 0.03},
+        ("beyond", 0): {"kl": 31.0, "reconstruction": 60.0, "error": 0.01},
+        ("dvae", 1): {"kl": 25.0, "reconstruction": 70.0, "error": 0.03},  # no curve with its seed
+    }
+    found = matched_rate(means, ("vae", "half"))
+    assert found == {("reconstruction", "dvae"): {0: pytest.approx(-1.0)}, ("error", "dvae"): {0: pytest.approx(0.005)}}
+
+
+def study(rng, seeds=4, n=400, gap=-1.0, noise=0.2):
+    """Simulated per-image values: the VAE's distortion is 100 - rate, a dvae's lies `gap` from it; images differ much, runs little."""
+    hard = rng.normal(0, 20, n)  # shared by all runs, as test images are
+    values = {}
+    for seed in range(seeds):
+        for variant, rate, shift in (("vae", 20, 0.0), ("half", 40, 0.0), ("dvae", 30, gap)):
+            kl = rate + rng.normal(0, 3, n)
+            values[variant, seed] = {"kl": kl, "reconstruction": 100 - kl + shift + hard + rng.normal(0, noise) + rng.normal(0, 1, n)}
+    return values
+
+
+def test_intervals_cover_the_truth_as_often_as_they_say(monkeypatch):
+    monkeypatch.setattr(comparison, "RESAMPLES", 2)  # those over seeds are asked for
+    rng = np.random.default_rng(0)
+    covered = []
+    for _ in range(60):
+        found = {d.kind: d for d in differences(study(rng, n=100), ("vae", "half"))}
+        low, high = found["reconstruction"].over_seeds
+        covered.append(low <= -1.0 <= high)
+    # 95 % of 60 is 57; a binomial of 60 falls below 51 in one case of a thousand
+    assert sum(covered) >= 51
+
+
+def test_what_is_shared_by_all_runs_on_an_image_widens_no_interval(monkeypatch):
+    monkeypatch.setattr(comparison, "RESAMPLES", 300)
+    (gap,) = [d for d in differences(study(np.random.default_rng(1), noise=0.01), ("vae", "half")) if d.kind == "reconstruction"]
+    low, high = gap.over_images
+    # each image's own noise of 1 in 4 runs of dvae and 8 of the curve, over 400 images: standard error about 0.03, against 1.0 from images
+    assert high - low < 0.3 and low < gap.mean < high
+    assert gap.shown and gap.mean == pytest.approx(-1.0, abs=0.15)
+
+
+def test_nothing_is_shown_where_nothing_is():
+    found = {(d.kind, d.variant): d for d in differences(study(np.random.default_rng(2), gap=0.0, noise=0.5), ("vae", "half"))}
+    assert not found["reconstruction", "dvae"].shown
+    assert found["reconstruction", "dvae"].seeds == (0, 1, 2, 3)
+    assert abs(found["neg_elbo", "half"].mean) < 1.5 and ("reconstruction", "half") not in found
+    one = differences(study(np.random.default_rng(3), seeds=1, gap=-50.0), ("vae", "half"))
+    assert not any(d.shown for d in one)  # however large
+
+
+def test_bounds_are_compared_where_they_were_computed():
+    values = {("vae", s): {"bound_5": np.array([-80.0, -90.0, -100.0]) + s} for s in range(3)}
+    values |= {("dvae", s): {"bound_5": np.array([-81.0, -91.0, -101.0]) + s * 1.1} for s in range(2)}
+    values["dvae", 2] = {"kl": np.zeros(3)}
+    (found,) = bound_differences(values, "bound_5")
+    assert found.per_seed == pytest.approx((1.0, 0.9)) and found.seeds == (0, 1)
+    assert bound_differences(values, "bound_6") == []

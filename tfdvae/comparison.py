@@ -1,0 +1,162 @@
+"""Runs to differences: at equal rate, over seeds and over test images, with intervals. Plain arrays in, plain numbers out.
+
+The rate-distortion curve of the VAE is what it reaches at several weights of the KL. A variant that lies below it at its own rate does
+better than a VAE that spends as many nats; one that lies on it only spends them differently.
+"""
+
+import dataclasses
+import math
+import warnings
+
+import numpy as np
+import scipy.interpolate
+import scipy.stats
+
+CONFIDENCE = 0.95
+RESAMPLES = 1_000  # of test images
+TERMS = ("kl", "reconstruction", "error")
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """A variant's difference from the VAE, lower being better.
+
+    `kind` is "reconstruction" or "error" at equal KL, against the curve of the same seed; or "neg_elbo" or a bound, against the VAE of the
+    same seed.
+    """
+
+    kind: str
+    variant: str
+    per_seed: tuple[float, ...]
+    seeds: tuple[int, ...]
+    over_seeds: tuple[float, float] | None  # t interval; None for one seed
+    over_images: tuple[float, float] | None  # bootstrap interval; None where some resample has its rate beyond the curve
+
+    @property
+    def mean(self):
+        return float(np.mean(self.per_seed))
+
+    @property
+    def shown(self):
+        """Whether both intervals exclude zero; a single seed shows nothing."""
+        return all(interval and (interval[0] > 0 or interval[1] < 0) for interval in (self.over_seeds, self.over_images))
+
+
+def t_interval(values):
+    """Return the ends of Student's interval for the mean of independent values, or None for fewer than two."""
+    if len(values) < 2:
+        return None
+    found = scipy.stats.ttest_1samp(values, 0.0).confidence_interval(CONFIDENCE)
+    return float(found.low), float(found.high)
+
+
+def along_curve(rates, values):
+    """Return the function rate -> values of a monotone piecewise cubic through points (PCHIP, Fritsch & Butland 1984); NaN beyond them.
+
+    Args:
+        rates: (p,), any order, none twice.
+        values: (p, ...).
+    """
+    order = np.argsort(rates)
+    return scipy.interpolate.PchipInterpolator(np.asarray(rates)[order], np.asarray(values)[order], axis=0, extrapolate=False)
+
+
+def matched_rate(means, curve):
+    """Return the distances of runs from the curve of the VAE with their seed, at their own rate.
+
+    Args:
+        means: (variant, seed) -> dict of means over test images, of "kl" and of any of "reconstruction" and "error".
+        curve: variants that make it up.
+
+    Returns:
+        dict (kind, variant) -> {seed: distance}; a run is left out where its rate lies beyond its seed's curve.
+    """
+    found = {}
+    kinds = [term for term in TERMS[1:] if all(term in each for each in means.values())]
+    for seed in sorted({seed for _, seed in means}):
+        points = [means[variant, seed] for variant in curve if (variant, seed) in means]
+        if len(points) < 2:
+            continue
+        expected = along_curve([point["kl"] for point in points], [[point[kind] for kind in kinds] for point in points])
+        for variant, _ in (key for key in means if key[1] == seed and key[0] not in curve):
+            own = means[variant, seed]
+            for kind, value in zip(kinds, expected(own["kl"])):
+                if math.isfinite(value):
+                    found.setdefault((kind, variant), {})[seed] = own[kind] - float(value)
+    return found
+
+
+def against_baseline(means, baseline, kind):
+    """Return the differences of runs from the baseline's run with their seed: dict (kind, variant) -> {seed: difference}.
+
+    Args:
+        means: (variant, seed) -> mean of a term over test images.
+    """
+    found = {}
+    for (variant, seed), mean in means.items():
+        if variant != baseline and (baseline, seed) in means:
+            found.setdefault((kind, variant), {})[seed] = mean - means[baseline, seed]
+    return found
+
+
+def differences(per_image, curve, baseline="vae"):
+    """Return every `Difference` that runs on the same test images allow.
+
+    Args:
+        per_image: (variant, seed) -> dict of (n,) arrays "kl", "reconstruction", and where there is a judge "error".
+        curve: variants that are the VAE at several weights of the KL, the baseline among them.
+        baseline: variant for differences of -ELBO.
+    """
+    names = [(run, term) for run, terms in per_image.items() for term in TERMS if term in terms]
+
+    def of(averages):
+        means = {}
+        for (run, term), average in zip(names, averages):
+            means.setdefault(run, {})[term] = average
+        neg_elbos = {run: each["kl"] + each["reconstruction"] for run, each in means.items()}
+        return matched_rate(means, curve) | against_baseline(neg_elbos, baseline, "neg_elbo")
+
+    return _with_intervals([per_image[run][term] for run, term in names], of)
+
+
+def bound_differences(per_image, term, baseline="vae"):
+    """Return the `Difference` of every run that has an importance-weighted bound of this name from the baseline's run of its seed, of
+    -log p(x): lower is better."""
+    runs = [run for run, terms in per_image.items() if term in terms]
+    return _with_intervals(
+        [-per_image[run][term] for run in runs], lambda averages: against_baseline(dict(zip(runs, averages)), baseline, term)
+    )
+
+
+def _with_intervals(columns, of):
+    """Return differences, which `of` makes of the means of columns of per-image values, with intervals over seeds and over images.
+
+    Images are resampled together for all runs, so that differences stay paired.
+    """
+    matrix = np.array(columns, np.float64)
+    found = of(matrix.mean(axis=1)) if len(matrix) else {}
+    if not found:
+        return []
+
+    def means_over_seeds(images):
+        again = of(matrix[:, images].mean(axis=1))
+        return np.array([np.mean([again.get(key, {}).get(seed, np.nan) for seed in found[key]]) for key in found])
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", scipy.stats.DegenerateDataWarning)  # told by None below
+        intervals = scipy.stats.bootstrap(
+            (np.arange(matrix.shape[1]),),
+            means_over_seeds,
+            n_resamples=RESAMPLES,
+            batch=50,
+            vectorized=False,
+            confidence_level=CONFIDENCE,
+            method="percentile",
+            rng=np.random.default_rng(0),
+        ).confidence_interval
+    ends = np.transpose([np.atleast_1d(intervals.low), np.atleast_1d(intervals.high)])
+    over_images = [tuple(map(float, each)) if np.all(np.isfinite(each)) else None for each in ends]
+    return [
+        Difference(kind, variant, tuple(per_seed.values()), tuple(per_seed), t_interval(list(per_seed.values())), interval)
+        for ((kind, variant), per_seed), interval in zip(found.items(), over_images)
+    ]

@@ -1,0 +1,105 @@
+"""Figures of a study. Every variant has its own colour and its own mark, so that grey print and any eye tell them apart."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from .comparison import along_curve
+from .plots import COLOURS, focus, label_axis, save
+
+MARKS = "osD^v<>PX*hp"
+LINES = ("-", "--", ":", "-.")
+PANELS = {"reconstruction": "reconstruction (nats per image)", "error": "classifier error on outputs (%)"}
+
+
+def looks(variants):
+    """Return variant -> (colour, mark, line)."""
+    return {
+        variant: (COLOURS[i % len(COLOURS)], MARKS[i % len(MARKS)], LINES[(i // len(COLOURS)) % len(LINES)])
+        for i, variant in enumerate(variants)
+    }
+
+
+def rate_distortion(points, curve, path, title):
+    """Draw variants over their rate: reconstruction, and the classifier's error where there is one.
+
+    Args:
+        points: variant -> dict of "kl", "reconstruction" and perhaps "error", (seeds,) arrays of means over test images.
+        curve: variants that are the VAE at several weights of the KL, through whose means a curve is drawn.
+    """
+    panels = [term for term in PANELS if all(term in point for point in points.values())]
+    figure = Figure(figsize=(5.4 * len(panels), 4.4), layout="constrained")
+    for axis, term in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels):
+        scale = 100.0 if term == "error" else 1.0
+        through = [points[variant] for variant in curve if variant in points]
+        if len(through) > 1:
+            rates = np.array([point["kl"].mean() for point in through])
+            line = np.linspace(rates.min(), rates.max(), 200)
+            values = along_curve(rates, [point[term].mean() for point in through])(line)
+            axis.plot(line, scale * values, color="0.6", linewidth=1.2, label="the VAE's curve", zorder=1)
+        for variant, (colour, mark, _) in looks(points).items():
+            rate, value = points[variant]["kl"], scale * points[variant][term]
+            spread = [each.std(ddof=1) if len(each) > 1 else 0.0 for each in (rate, value)]
+            axis.errorbar(
+                rate.mean(),
+                value.mean(),
+                xerr=spread[0],
+                yerr=spread[1],
+                fmt=mark,
+                color=colour,
+                markersize=6,
+                markerfacecolor="white" if variant in curve else colour,
+                capsize=2,
+                label=variant,
+            )
+        axis.set_xlabel("KL divergence, the rate (nats per image)")
+        axis.set_ylabel(PANELS[term])
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(title)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right upper", frameon=False, fontsize=8)
+    save(figure, path)
+
+
+def gaps(differences, path):
+    """Draw distances from the VAE's curve at equal rate with both intervals, one panel a kind."""
+    kinds = [kind for kind in PANELS if any(d.kind == kind for d in differences)]
+    rows = max(sum(d.kind == kind for d in differences) for kind in kinds)
+    figure = Figure(figsize=(5.2 * len(kinds), 1.4 + 0.45 * rows), layout="constrained")
+    for axis, kind in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds):
+        chosen = [d for d in differences if d.kind == kind][::-1]
+        scale = 100.0 if kind == "error" else 1.0
+        for y, d in enumerate(chosen):
+            for offset, interval, colour, label in (
+                (0.12, d.over_seeds, COLOURS[0], "95 % over seeds (t)"),
+                (-0.12, d.over_images, COLOURS[1], "95 % over test images (bootstrap)"),
+            ):
+                if interval is not None:
+                    axis.plot([scale * end for end in interval], [y + offset] * 2, color=colour, linewidth=2, label=None if y else label)
+            axis.plot(scale * d.mean, y, "o", color="black", markersize=5)
+            axis.plot([scale * value for value in d.per_seed], [y] * len(d.per_seed), "|", color="0.4", markersize=7)
+        axis.axvline(0.0, color="0.6", linewidth=1)
+        axis.set_yticks(range(len(chosen)), [f"{d.variant} (n = {len(d.seeds)})" for d in chosen])
+        axis.set_xlabel(PANELS[kind] + "\nminus the VAE's at the same rate; left is better")
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    save(figure, path)
+
+
+def curves(histories, term, label, path):
+    """Draw a validation term over the epochs: the mean over seeds, and between the lowest and the highest a band.
+
+    Args:
+        histories: variant -> list of histories, one a seed.
+    """
+    figure = Figure(figsize=(7.0, 4.0), layout="constrained")
+    axis = figure.subplots()
+    drawn = []
+    for variant, (colour, _, line) in looks(histories).items():
+        values = np.array([[row[f"val_{term}"] for row in history] for history in histories[variant]])
+        epochs = np.arange(1, values.shape[1] + 1)
+        axis.plot(epochs, values.mean(axis=0), line, color=colour, linewidth=1.4, label=variant)
+        axis.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2, linewidth=0)
+        drawn.extend(values.ravel())
+    label_axis(axis, label)
+    focus(axis, drawn)
+    figure.legend(loc="outside right upper", frameon=False, fontsize=8)
+    save(figure, path)

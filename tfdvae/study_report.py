@@ -1,0 +1,307 @@
+"""Records of a study to its report: runs.csv, figures, report.md, and report.html with everything in one file.
+
+The same records make the same files, byte for byte; nothing in them depends on when or where the report was written.
+"""
+
+import base64
+import csv
+import io
+import pathlib
+import re
+
+import numpy as np
+
+from . import files, plots, study_figures
+from .comparison import bound_differences, differences
+
+FIGURES = "figures"
+SIDE = 5  # images in a row of each variant's grid
+COLUMNS = ("reconstruction", "kl", "neg_elbo", "error", "error_of_original", "mse", "vae_reconstruction", "corrupted_neg_elbo")
+PUBLISHED = {  # R0's, test loss, KL divergence and error: nats per image, one seed
+    "mnist": {"vae": (74.248, 20.900, 0.0385), "dvae": (71.648, 25.728, 0.0299), "original": 0.0101},
+    "cifar10": {"vae": (1811.562, 35.668, 0.7184), "dvae": (1790.816, 52.144, 0.7061), "original": 0.2223},
+}
+CURVES = {"neg_elbo": "−ELBO", "reconstruction": "reconstruction", "kl": "KL divergence"}
+STYLE = """body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.5 sans-serif; color: #111; background: #fff }
+img { max-width: 100% } table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto }
+th, td { border-bottom: 1px solid #bbb; padding: 0.25rem 0.7rem; text-align: left; white-space: nowrap }
+code { background: #f2f2f2; padding: 0 0.2rem } pre { overflow-x: auto; background: #f2f2f2; padding: 0.5rem }"""
+
+
+def write(folder, name, dataset, order, curve, records, missing, flat):
+    """Write the report of a study.
+
+    Args:
+        folder: of the study, which has its records too.
+        name: of the study.
+        dataset: that it is on.
+        order: its variants.
+        curve: those that are the VAE at several weights of the KL.
+        records: (variant, seed) -> `Record`; every pair that there is, in the order of the variants.
+        missing: (variant, seed) of runs that there are not yet.
+        flat: nats by which the last fifth of the epochs may lower the validation loss at most.
+    """
+    folder = pathlib.Path(folder)
+    (folder / FIGURES).mkdir(parents=True, exist_ok=True)
+    records = {key: records[key] for key in sorted(records, key=lambda key: (order.index(key[0]), key[1]))}
+    rows = [row_of(*key, record) for key, record in records.items()]
+    per_image = {key: record.per_image for key, record in records.items()}
+    found = differences(per_image, curve)
+    terms = sorted({term for each in per_image.values() for term in each if term.startswith("bound_")}, key=lambda term: int(term[6:]))
+    bounds = {term: {d.variant: d for d in bound_differences(per_image, term)} for term in terms}
+
+    files.write(folder / "runs.csv", runs_csv(rows))
+    draw(folder / FIGURES, name, order, curve, records, rows, found)
+    parts = [
+        f"# Study {name}: does the denoising criterion help?",
+        summary(name, records, missing),
+        "## At equal rate",
+        equal_rate(found, curve),
+        "## R0's table",
+        published_table(dataset, rows, records),
+        "## Every variant",
+        variants_table(rows, found),
+        *(["## Likelihood", bounds_table(records, bounds)] if bounds else []),
+        "## Over training",
+        curves_section(records, flat),
+        "## Images",
+        images_section(),
+        "## Where the numbers come from",
+        provenance(name, records),
+    ]
+    text = "\n\n".join(part.strip() for part in parts) + "\n"
+    files.write(folder / "report.md", text)
+    files.write(folder / "report.html", html(text, folder, f"Study {name}"))
+
+
+def row_of(variant, seed, record):
+    """Return a run's row: means over test images, and what its training was."""
+    means = {term: float(values.mean(dtype=np.float64)) for term, values in record.per_image.items()}
+    means["neg_elbo"] = means["kl"] + means["reconstruction"]
+    losses = [row["val_loss"] for row in record.history]
+    before = max(1, round(0.8 * len(losses)))
+    return {
+        "variant": variant,
+        "model": record.run["params"]["model"],
+        "seed": seed,
+        **{term: means[term] for term in COLUMNS if term in means},
+        **{term: value for term, value in means.items() if term.startswith("bound_")},
+        "epochs": len(losses),
+        "best_epoch": 1 + int(np.argmin(losses)),
+        "last_fifth": min(losses[:before]) - min(losses),
+        "revision": record.run.get("git") or "",
+    }
+
+
+def runs_csv(rows):
+    """Return the rows as CSV; a column that a run has no number for stays empty."""
+    text = io.StringIO()
+    columns = dict.fromkeys(name for row in rows for name in row)
+    trailing = ("epochs", "best_epoch", "last_fifth", "revision")
+    writer = csv.DictWriter(text, [*(name for name in columns if name not in trailing), *trailing], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()} for row in rows)
+    return text.getvalue()
+
+
+def values_of(rows, variant, term):
+    """Return a variant's values of a term, one a seed."""
+    return np.array([row[term] for row in rows if row["variant"] == variant and term in row])
+
+
+def draw(folder, name, order, curve, records, rows, found):
+    """Draw every figure."""
+    there = [variant for variant in order if any(variant == key[0] for key in records)]
+    terms = ["kl", "reconstruction", *(["error"] if all("error" in row for row in rows) else [])]
+    points = {variant: {term: values_of(rows, variant, term) for term in terms} for variant in there}
+    study_figures.rate_distortion(points, curve, folder / "rate_distortion.png", f"study {name}, test set")
+    at_equal_rate = [d for d in found if d.kind in study_figures.PANELS]
+    (folder / "gaps.png").unlink(missing_ok=True)
+    if at_equal_rate:
+        study_figures.gaps(at_equal_rate, folder / "gaps.png")
+    histories = {variant: [record.history for key, record in records.items() if key[0] == variant] for variant in there}
+    for term, label in CURVES.items():
+        study_figures.curves(histories, term, f"validation {label} (nats per image)", folder / f"{term}.png")
+    first = {variant: next(record for key, record in records.items() if key[0] == variant) for variant in there}
+    grids = {
+        title: {v: record.pictures[title] for v, record in first.items() if title in record.pictures} for title in ("outputs", "samples")
+    }
+    originals = next(iter(first.values())).pictures["images"]
+    for title, columns in (("outputs", {"test images": originals} | grids["outputs"]), ("samples", grids["samples"])):
+        shown = {variant: images[: SIDE * SIDE].astype(np.float32) / 255.0 for variant, images in columns.items()}
+        plots.grids(shown, folder / f"{title}.png", side=SIDE)
+
+
+def summary(name, records, missing):
+    total = len(records) + len(missing)
+    images = next(iter(records.values())).summary["n"]
+    text = f"{len(records)} of {total} runs; test set, {images:,} images, nats per image. `python compare.py {name}` makes all of it."
+    if missing:
+        listed = ", ".join(f"{variant} (seed {seed})" for variant, seed in missing)
+        text += f"\n\n**Not finished.** Still to be trained: {listed}. What stands below is of the runs that there are."
+    return text
+
+
+def equal_rate(found, curve):
+    chosen = [d for d in found if d.kind in study_figures.PANELS]
+    chord = " A curve through two points is a chord, which lies above a convex curve and so favours the variants."
+    through_two = chord if len(curve) == 2 else ""
+    text = f"""A VAE buys a lower reconstruction loss with a higher KL divergence by a smaller weight β of the KL, without any denoising. So
+each variant is set against the curve of VAEs of several β at its own KL divergence, the rate. The curve of a seed runs through that
+seed's VAEs, interpolated by a monotone piecewise cubic (PCHIP); a run whose rate lies beyond its curve has no distance from it. At
+equal rate the difference in −ELBO is the difference in reconstruction. A difference counts as shown only where both 95 % intervals
+exclude zero: Student's over seeds, and a paired bootstrap over test images. One seed shows nothing. With so many comparisons, one
+in twenty that are no differences would pass either interval alone; and every classifier error is that of one judge.{
+        through_two if len(curve) == 2 else ""
+    }
+
+![rate and distortion of every variant](figures/rate_distortion.png)
+"""
+    if not chosen:
+        return text + "\nNo run has a curve around it yet: that takes two VAEs of its seed, one on either side of its rate."
+    lines = [
+        "| at equal rate | seeds | difference from the VAE | 95 %, over seeds | 95 %, over test images | |",
+        "|---|---|---|---|---|---|",
+    ]
+    for d in sorted(chosen, key=lambda d: list(study_figures.PANELS).index(d.kind)):
+        scale, unit = (100, " %") if d.kind == "error" else (1, " nats")
+        what = "classifier error" if d.kind == "error" else "reconstruction"
+        lines.append(f"| {what}, {d.variant} | {len(d.seeds)} | {difference_cells(d, scale, unit)} |")
+    return text + "\n![distances from the VAE's curve](figures/gaps.png)\n\n" + "\n".join(lines)
+
+
+def difference_cells(d, scale=1, unit=" nats"):
+    """Return the cells of a difference: mean, both intervals, verdict."""
+    intervals = [f"{scale * i[0]:+.2f} to {scale * i[1]:+.2f}" if i else "–" for i in (d.over_seeds, d.over_images)]
+    return f"{scale * d.mean:+.2f}{unit} | {' | '.join(intervals)} | {verdict(d)}"
+
+
+def verdict(d):
+    if d.over_seeds is None:
+        return "one seed"
+    if d.over_images is None:
+        return "at the end of the curve"
+    return ("lower" if d.mean < 0 else "higher") if d.shown else "no difference shown"
+
+
+def published_table(dataset, rows, records):
+    published = PUBLISHED.get(dataset, {})
+    lines = ["| model | test loss | test KLD | −ELBO | classifier error |", "|---|---|---|---|---|"]
+    originals = [row["error_of_original"] for row in rows if "error_of_original" in row]
+    if originals:
+        lines.append(f"| **CNN on originals** | | | | {100 * originals[0]:.2f} % |")
+    if "original" in published:
+        lines.append(f"| R0's CNN | | | | {100 * published['original']:.2f} % |")
+    for variant in ("vae", "dvae"):
+        lines.append(f"| **{variant}** | {' | '.join(spread_cells(rows, variant))} |")
+        if variant in published:
+            loss, kl, error = published[variant]
+            lines.append(f"| R0's {variant.upper()} | {loss:.2f} | {kl:.2f} | {loss + kl:.2f} | {100 * error:.2f} % |")
+    notes = dict.fromkeys(record.run["data"]["note"] for record in records.values())
+    sentences = ["Mean ± standard deviation over seeds.", *(f"Note: {note}." for note in notes if note)]
+    return "\n".join(lines) + "\n\n" + " ".join(sentences)
+
+
+def spread_cells(rows, variant):
+    """Return reconstruction, KL, −ELBO and error of a variant, mean ± standard deviation over seeds."""
+    cells = []
+    for term, scale, unit in (("reconstruction", 1, ""), ("kl", 1, ""), ("neg_elbo", 1, ""), ("error", 100, " %")):
+        values = scale * values_of(rows, variant, term)
+        spread = f" ± {values.std(ddof=1):.2f}" if len(values) > 1 else ""
+        cells.append(f"{values.mean():.2f}{spread}{unit}" if len(values) else "")
+    return cells
+
+
+def variants_table(rows, found):
+    lines = [
+        "| variant | seeds | reconstruction | KL | −ELBO | classifier error "
+        "| −ELBO minus the vae's | 95 %, over seeds | over test images | |",
+        "|" + "---|" * 10,
+    ]
+    against = {d.variant: d for d in found if d.kind == "neg_elbo"}
+    for variant in dict.fromkeys(row["variant"] for row in rows):
+        n = sum(row["variant"] == variant for row in rows)
+        compared = difference_cells(against[variant], unit="") if variant in against else " | | | "
+        lines.append(f"| {variant} | {n} | {' | '.join(spread_cells(rows, variant))} | {compared} |")
+    return "\n".join(lines)
+
+
+def bounds_table(records, bounds):
+    text = """Importance-weighted bounds on log p(x) of test images whose pixels are drawn once, black or white, with their grey value as
+probability; the encoder sees the grey image, as in training. Nats per image, lower is better.
+"""
+    lines = [
+        "| −log p(x) ≤ | samples | test images | seeds | | minus the vae's | 95 %, over seeds | over test images | |",
+        "|" + "---|" * 9,
+    ]
+    for term, compared in bounds.items():
+        for variant in dict.fromkeys(variant for variant, _ in records):
+            having = [record.per_image[term] for (v, _), record in records.items() if v == variant and term in record.per_image]
+            if having:
+                means = np.array([-values.mean(dtype=np.float64) for values in having])
+                spread = f" ± {means.std(ddof=1):.2f}" if len(means) > 1 else ""
+                cells = difference_cells(compared[variant], unit="") if variant in compared else " | | | "
+                lines.append(
+                    f"| {variant} | {int(term[6:]):,} | {len(having[0]):,} | {len(means)} | {means.mean():.2f}{spread} | {cells} |"
+                )
+    return text + "\n" + "\n".join(lines)
+
+
+def curves_section(records, flat):
+    lines = [f"![validation {label}](figures/{term}.png)" for term, label in CURVES.items()]
+    worst = {}
+    for (variant, seed), record in records.items():
+        worst[variant] = max(worst.get(variant, 0.0), row_of(variant, seed, record)["last_fifth"])
+    over = {variant: value for variant, value in worst.items() if value >= flat}
+    text = (
+        "Lines are means over seeds, bands reach from the lowest to the highest. In the last fifth of the epochs the best validation "
+        f"loss fell by at most {max(worst.values()):.2f} nats ({max(worst, key=worst.get)})"
+    )
+    if over:
+        text += f"; the {flat:g} nats that would make the recipe long enough are passed by " + ", ".join(
+            f"{variant} ({value:.2f})" for variant, value in over.items()
+        )
+    else:
+        text += f", so the recipe is long enough by the measure of {flat:g} nats"
+    return "\n\n".join([text + ".", *lines])
+
+
+def images_section():
+    return """The first test images, and what the first seed of each variant makes of them:
+
+![outputs of every variant](figures/outputs.png)
+
+Draws from the prior:
+
+![samples of every variant](figures/samples.png)"""
+
+
+def provenance(name, records):
+    runs = [record.run for record in records.values()]
+
+    def listed(values):
+        return ", ".join(dict.fromkeys(str(value) for value in values))
+
+    versions = {key: listed(run["versions"].get(key, "?") for run in runs) for key in runs[0]["versions"]}
+    lines = [
+        f"- code: revision {listed(run.get('git') or 'unknown' for run in runs)}",
+        f"- versions and machines: {'; '.join(f'{key} {value}' for key, value in versions.items())}; "
+        f"precision {listed(run['precision'] for run in runs)}",
+        f"- data: SHA-256 of the test images {listed(run['data']['test_fingerprint'] for run in runs)}",
+        f"- everything: `python compare.py {name}`; each run by itself:",
+    ]
+    commands = "\n".join(run["command"] for run in runs)
+    return "\n".join(lines) + f"\n\n```\n{commands}\n```"
+
+
+def html(text, folder, title):
+    """Return the report as one HTML page, with its pictures inside."""
+    import markdown
+
+    def inside(match):
+        content = base64.b64encode((folder / match[1]).read_bytes()).decode()
+        return f'src="data:image/png;base64,{content}"'
+
+    body = re.sub(r'src="([^"]+\.png)"', inside, markdown.markdown(text, extensions=["tables", "fenced_code"]))
+    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title><style>{STYLE}</style>'
+    return f'<!doctype html><html lang="en"><head>{head}</head><body>{body}</body></html>\n'

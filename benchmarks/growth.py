@@ -115,7 +115,7 @@ def draw(found, epochs, path):
     memory.plot([row[0] for row in epochs], [row[2] for row in epochs])
     memory.set(xlabel="epoch", ylabel="MiB of the process", title="the same run")
     for axes in figure.axes:
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.1 * axes.dataLim.y1)
     figure.savefig(path, dpi=150)
 
 

@@ -1,3 +1,4 @@
+import logging
 import os
 import pathlib
 
@@ -249,6 +250,15 @@ def test_a_tfds_dataset_streamed_equals_the_one_in_memory(tmp_path, monkeypatch)
             np.testing.assert_array_equal(one, two)
     grey = [np.sort(collect(d.train(7), d.steps_per_epoch(7))[0][:, 0, 0, 0]) for d in (whole, streamed)]
     np.testing.assert_array_equal(*grey)
+
+
+def test_a_tfds_dataset_is_read_without_a_warning_of_its_library_about_itself(tmp_path, monkeypatch, caplog):
+    prepare_tiny_tfds(tmp_path, {"train": 50, "test": 20}, monkeypatch)
+    monkeypatch.setattr("absl.logging._log_counter_per_token", {})  # it warns once a process
+    data.load_dataset("tiny")
+    assert not [record for record in caplog.records if "deprecated" in record.getMessage()]
+    logging.getLogger("absl").warning("something else")
+    assert caplog.records[-1].getMessage() == "something else"
 
 
 def test_a_tfds_dataset_without_a_test_split_gets_a_fixed_one(tmp_path, monkeypatch):

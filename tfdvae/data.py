@@ -303,6 +303,7 @@ def _tfds(name, image_size, limit):
     if channels not in (1, 3):
         raise InputError(f"dataset {name} has {channels} channels: expected images of 1 or 3 channels; choose another dataset.")
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # forty retries without a network are one failure, told below
+    logging.getLogger("absl").addFilter(_is_news)
     try:
         builder.download_and_prepare()
     except Exception as error:
@@ -356,6 +357,11 @@ def _tfds(name, image_size, limit):
         return Source(n, image_shape, class_names, images, labels if label_key else None)
 
     return source("train"), source("test") if "test" in splits else None
+
+
+def _is_news(record):
+    """Whether a log record is not TensorFlow Datasets' warning about what it does itself when it decodes a part of an example."""
+    return "`FeatureConnector.dtype` is deprecated" not in record.getMessage()
 
 
 def _image_and_label(name, features, tfds):

@@ -34,9 +34,9 @@ def posterior_statistics(mean, log_variance):
     return statistics | {f"kl_{j}": float(value) for j, value in enumerate(per_dimension[:SHOWN])}
 
 
-def posteriors(model, dataset):
-    """Return the posterior's mean and log-variance of every validation image: two (n, latent_dim) arrays."""
-    found = [model.encode(batch[0] if isinstance(batch, tuple) else batch) for batch in dataset.validation(BATCH)]
+def posteriors(model, batches):
+    """Return the posterior's mean and log-variance of every image of a pipeline: two (n, latent_dim) arrays."""
+    found = [model.encode(batch[0] if isinstance(batch, tuple) else batch) for batch in batches]
     return tuple(tf.concat(part, axis=0).numpy() for part in zip(*found))
 
 

@@ -212,11 +212,12 @@ def observer(model, dataset, run):
     It comes before the state is saved: what a killed process has observed twice is the same, and nothing is missed.
     """
     shown = progress.shown_images(dataset) if model.reconstructs else None
+    validation = dataset.validation(diagnostics.BATCH)  # made once: TensorFlow keeps some of every pipeline that was ever made
 
     def observe(row):
         row["learning_rate"] = float(model.optimizer.learning_rate)
         if model.generates:
-            row |= diagnostics.posterior_statistics(*diagnostics.posteriors(model, dataset))
+            row |= diagnostics.posterior_statistics(*diagnostics.posteriors(model, validation))
         if model.reconstructs:
             progress.write_frame(run, row["epoch"], model, shown, dataset.pixel_range)
 

@@ -1,9 +1,6 @@
 """Train what is missing of a study, evaluate it, and write its report: python compare.py [STUDY]. Studies are declared in params.py."""
 
 import dataclasses
-import itertools
-import math
-import os
 import pathlib
 import shlex
 import sys
@@ -12,11 +9,13 @@ import time
 import tyro
 
 import params as parameters
-from tfdvae.errors import Fault, InputError
-from tfdvae.interrupts import Interrupted, Interrupts
+from tfdvae.errors import InputError
+from tfdvae.interrupts import Interrupts
 from tfdvae.runs import Run
+from tfdvae.script import exit_status
 
-BOUND_BATCH = 100  # images
+BOUND_BATCH = 100  # images; part of the definition of the bounds, since pixels and latents are drawn per batch
+DEFAULTS = dataclasses.asdict(parameters.Params())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +53,6 @@ def main(name=parameters.DEFAULT_STUDY, *, results="results", runs="runs", repor
     Run(folder).check_writable("results")
     if not report_only:
         Run(pathlib.Path(runs)).check_writable("runs")
-    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     interrupts = interrupts or Interrupts()
 
     from tfdvae.startup import import_tensorflow
@@ -65,10 +63,10 @@ def main(name=parameters.DEFAULT_STUDY, *, results="results", runs="runs", repor
     with faults.told(folder, lambda: "The runs that were recorded until then stay."):
         if not report_only:
             finish(name, study, wanted, folder, pathlib.Path(runs) / f"study-{name}", interrupts)
-        found = {key: record for key in wanted if (record := recorded(folder, study, key, wanted[key], report_only and "it is left out"))}
+        found = {key: record for key in wanted if (record := recorded(folder, study, key, wanted[key], "it is left out"))}
         if not found:
             raise InputError(f"study: {name} has no recorded run in {folder}; expected some; leave out --report-only to train them.")
-        check_same_images(found, folder)
+        check_same_data(found, folder)
         missing = [key for key in wanted if key not in found]
         dataset = next(iter(wanted.values()))["dataset"]
         study_report.write(folder, name, dataset, list(study.variants), study.curve, found, missing, study.flat)
@@ -77,7 +75,7 @@ def main(name=parameters.DEFAULT_STUDY, *, results="results", runs="runs", repor
 
 
 def dispatch(words, interrupts):
-    """Train one run to its end, here and now, as `python train.py WORDS` would. A cluster's queue would be put behind this function."""
+    """Train one run to its end, here and now, as `python train.py WORDS` would. Whoever would train elsewhere replaces this function."""
     import train
 
     name, given, resume, overwrite = parameters.parse(words)
@@ -87,17 +85,27 @@ def dispatch(words, interrupts):
 
 def finish(name, study, wanted, folder, training_folder, interrupts):
     """Train, evaluate and record whatever is missing of a study, the judge first."""
-    from tfdvae import records
+    from tfdvae import data, records
 
-    check_folders(wanted, training_folder)
+    missing = [key for key in wanted if recorded(folder, study, key, wanted[key], "it is made again") is None]
+    if not missing:
+        return
+    check_folders({key: wanted[key] for key in missing}, training_folder)
     judge, of_judge = Run(folder / "classifier"), {"precision": study.common.get("precision", "auto"), "seed": 0}
     if records.digest_of(judge) is None:
         print(f"{name}: training the classifier that judges outputs", flush=True)
         train_run(study.judge, of_judge, training_folder / "classifier", interrupts)
         records.write_judge(judge, Run(training_folder / "classifier"))
     expected = parameters.override(parameters.preset(study.judge), **of_judge)
-    records.check_params(judge.read_record()["params"], dataclasses.asdict(expected), judge)
-    missing = [key for key in wanted if recorded(folder, study, key, wanted[key], "it is made again") is None]
+    judged = judge.read_record()
+    records.check_params(judged["params"], dataclasses.asdict(expected), DEFAULTS, judge)
+    dataset = load_dataset(judged["params"])
+    data.check_unchanged(dataset, judged["data"])
+    for bound in study.bounds:
+        if bound.images > dataset.sizes[data.TEST]:
+            raise InputError(
+                f"study: received a bound on {bound.images} images; expected at most the test set's {dataset.sizes[data.TEST]}."
+            )
     clock = Clock(wanted)
     for number, key in enumerate(missing):
         variant, seed = key
@@ -117,7 +125,7 @@ def check_folders(wanted, training_folder):
     for key, params in wanted.items():
         run = Run(training_folder / label(key))
         if run.exists:
-            records.check_params(run.read_record()["params"], params, run)
+            records.check_params(run.read_record()["params"], params, DEFAULTS, run)
 
 
 def train_run(preset, changed, path, interrupts):
@@ -153,25 +161,25 @@ def record_run(run, judge, bounds, folder, interrupts):
         images, outputs = evaluated.grid
         samples = progress.prior_images(model, evaluation.GRID, dataset.pixel_range).numpy()
         pictures = {"images": images, "outputs": outputs, "samples": samples}
-        bounds = bounds_of(model, dataset, load_dataset(record["params"] | {"binarize": "sample"}), bounds, interrupts)
+        bounds = bounds_of(model, dataset, record["params"], bounds, interrupts)
         records.write(folder, run, summary, per_image, bounds, pictures, judge)
 
 
-def bounds_of(model, dataset, binarized, bounds, interrupts):
-    """Return the importance-weighted bounds of a model on test images: number of samples -> (n,) array, nats.
+def bounds_of(model, dataset, params, bounds, interrupts):
+    """Return the importance-weighted bounds of a model on binarised test images: number of samples -> (n,) array, nats.
 
-    Args:
-        model: that was trained on `dataset`, whose images its encoder sees here too.
-        binarized: the same dataset with binary pixels, whose likelihood it is.
+    The encoder sees the images of `dataset`, those that the model was trained on, which has these parameters.
     """
     from tfdvae import evaluation, importance
 
     found = {}
     for bound in bounds:
         print(f"bound on log p(x) of {bound.images:,} test images, {bound.samples:,} samples each", flush=True)
+        binarized = load_dataset(params | {"binarize": "sample"})
         pairs = (map(evaluation.images_of, pair) for pair in zip(dataset.test(BOUND_BATCH), binarized.test(BOUND_BATCH)))
-        batches = itertools.islice(pairs, math.ceil(bound.images / BOUND_BATCH))
-        found[bound.samples] = importance.importance_bounds(model, batches, bound.samples, interrupts.check)[: bound.images]
+        sizes = [min(BOUND_BATCH, bound.images - first) for first in range(0, bound.images, BOUND_BATCH)]
+        batches = ([images[:size] for images in pair] for size, pair in zip(sizes, pairs))
+        found[bound.samples] = importance.importance_bounds(model, batches, bound.samples, interrupts.check)
     return found
 
 
@@ -182,28 +190,27 @@ def load_dataset(params):
     return data.load_dataset(params["dataset"], **{name: params[name] for name in data.PARAMETERS})
 
 
-def recorded(folder, study, key, params, told=""):
-    """Return the record of a run, or None where there is none, or only a damaged one; `told` is what is told to follow from that."""
+def recorded(folder, study, key, params, told):
+    """Return the record of a run, or None where there is none, or only a damaged one; that is told, and what follows from it."""
     from tfdvae import files, records
 
     path = folder / "runs" / label(key)
     try:
         bounds = [(bound.samples, bound.images) for bound in study.bounds_of(*key)]
-        return records.read(path, params, records.digest_of(Run(folder / "classifier")), bounds)
+        return records.read(path, params, DEFAULTS, records.digest_of(Run(folder / "classifier")), bounds)
     except files.Damaged as error:
-        if told:
-            print(f"{path} is damaged ({error}): {told}.", flush=True)
+        print(f"{path} is damaged ({error}): {told}.", flush=True)
         return None
 
 
-def check_same_images(found, folder):
-    """Raise InputError where runs were tested on different images, whose numbers must not be averaged."""
+def check_same_data(found, folder):
+    """Raise InputError where runs were trained or tested on different images, whose numbers must not be averaged."""
     seen = {}
     for key, record in found.items():
-        seen.setdefault(record.run["data"]["test_fingerprint"], label(key))
+        described = record.run["data"]
+        seen.setdefault((described["test_fingerprint"], described["stored_fingerprint"], *described["sizes"]), label(key))
     if len(seen) > 1:
-        runs = " and ".join(seen.values())
-        raise InputError(f"data: {runs} in {folder} were tested on different images; expected the same; move one away.")
+        raise InputError(f"data: {' and '.join(seen.values())} in {folder} are of different images; expected the same; move one away.")
 
 
 def label(key):
@@ -219,6 +226,7 @@ class Clock:
         self.seconds = {}
 
     def add(self, key, seconds):
+        """Note how long a run took."""
         self.seconds.setdefault(self.models[key], []).append(seconds)
 
     def left(self, keys):
@@ -235,28 +243,17 @@ class Clock:
 
 
 def command_line(arguments):
-    """Run the script, turning what the user can mend into one sentence and exit status 2, and what the machine did into one and 1."""
-    interrupts = Interrupts()
-    try:
-        with interrupts.handled():
-            named = bool(arguments) and not arguments[0].startswith("-")
-            name, words = (arguments[0], arguments[1:]) if named else (parameters.DEFAULT_STUDY, arguments)
-            about = {
-                "prog": "compare.py [STUDY]",
-                "description": f"Train, evaluate and compare the runs of a study: {', '.join(parameters.STUDIES)}.",
-            }
-            options = parameters.read_options(Options, words, names=parameters.names(Options), **about)
-            main(name, **dataclasses.asdict(options), interrupts=interrupts)
-    except (parameters.ParameterError, InputError) as error:
-        print(f"compare.py: {error}", file=sys.stderr)
-        return 2
-    except Fault as error:
-        print(f"compare.py: {error}", file=sys.stderr)
-        return 1
-    except Interrupted as interrupted:
-        print(f"\ncompare.py: stopped by {interrupted.what}. Run it again to go on where it was.", file=sys.stderr)
-        return interrupted.exit_status
-    return 0
+    """Run the script, and return its exit status."""
+
+    def work(interrupts):
+        named = bool(arguments) and not arguments[0].startswith("-")
+        name, words = (arguments[0], arguments[1:]) if named else (parameters.DEFAULT_STUDY, arguments)
+        description = f"Train, evaluate and compare the runs of a study: {', '.join(parameters.STUDIES)}."
+        about = {"prog": "compare.py [STUDY]", "description": description, "first": "STUDY"}
+        options = parameters.read_options(Options, words, names=parameters.names(Options), **about)
+        main(name, **dataclasses.asdict(options), interrupts=interrupts)
+
+    return exit_status("compare.py", work, (parameters.ParameterError,), "Run it again to go on where it was.")
 
 
 if __name__ == "__main__":

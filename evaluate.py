@@ -15,10 +15,11 @@ import sys
 import tyro
 
 import params as parameters
-from tfdvae.errors import Fault, InputError
+from tfdvae.errors import InputError
 from tfdvae.files import write
-from tfdvae.interrupts import Interrupted, Interrupts
+from tfdvae.interrupts import Interrupts
 from tfdvae.runs import RECORD, Run
+from tfdvae.script import exit_status
 
 
 @dataclasses.dataclass(frozen=True)
@@ -271,23 +272,14 @@ def draw_comparison(evaluated, folder, prefix):
 
 
 def command_line(arguments):
-    """Run the script, turning what the user can mend into one sentence and exit status 2, and what the machine did into one and 1."""
-    interrupts = Interrupts()
-    try:
-        with interrupts.handled():
-            about = {"prog": "evaluate.py", "description": "Evaluate trained runs on the test set."}
-            options = parameters.read_options(Options, arguments, names=parameters.names(Options), **about)
-            main(**dataclasses.asdict(options), interrupts=interrupts)
-    except (parameters.ParameterError, InputError) as error:
-        print(f"evaluate.py: {error}", file=sys.stderr)
-        return 2
-    except Fault as error:
-        print(f"evaluate.py: {error}", file=sys.stderr)
-        return 1
-    except Interrupted as interrupted:
-        print(f"\nevaluate.py: stopped by {interrupted.what}. What was evaluated until then keeps its results.", file=sys.stderr)
-        return interrupted.exit_status
-    return 0
+    """Run the script, and return its exit status."""
+
+    def work(interrupts):
+        about = {"prog": "evaluate.py", "description": "Evaluate trained runs on the test set."}
+        options = parameters.read_options(Options, arguments, names=parameters.names(Options), **about)
+        main(**dataclasses.asdict(options), interrupts=interrupts)
+
+    return exit_status("evaluate.py", work, (parameters.ParameterError,), "What was evaluated until then keeps its results.")
 
 
 if __name__ == "__main__":

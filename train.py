@@ -6,10 +6,11 @@ import shlex
 import sys
 
 import params as parameters
-from tfdvae.errors import Fault, InputError
+from tfdvae.errors import InputError
 from tfdvae.files import printable, remove_temporaries
 from tfdvae.interrupts import Interrupted, Interrupts
 from tfdvae.runs import LAST, PREVIOUS, RECORD, Run, new_runs
+from tfdvae.script import exit_status
 
 
 def main(preset=None, *, resume=False, overwrite=False, command=None, interrupts=None, **overrides):
@@ -175,23 +176,14 @@ def draw_pictures(model, dataset, params, run):
 
 
 def command_line(arguments):
-    """Run the script, turning what the user can mend into one sentence and exit status 2, and what stopped training into one and 1."""
-    interrupts = Interrupts()
-    try:
-        with interrupts.handled():
-            preset, given, resume, overwrite = parameters.parse(arguments)
-            command = shlex.join(["python", "train.py", *arguments])
-            main(preset, resume=resume, overwrite=overwrite, command=command, interrupts=interrupts, **given)
-    except (parameters.ParameterError, InputError) as error:
-        print(f"train.py: {error}", file=sys.stderr)
-        return 2
-    except Fault as error:
-        print(f"train.py: {error}", file=sys.stderr)
-        return 1
-    except Interrupted as interrupted:
-        print(f"\ntrain.py: stopped by {interrupted.what}. {interrupted.kept}", file=sys.stderr)
-        return interrupted.exit_status
-    return 0
+    """Run the script, and return its exit status."""
+
+    def work(interrupts):
+        preset, given, resume, overwrite = parameters.parse(arguments)
+        command = shlex.join(["python", "train.py", *arguments])
+        main(preset, resume=resume, overwrite=overwrite, command=command, interrupts=interrupts, **given)
+
+    return exit_status("train.py", work, (parameters.ParameterError,))
 
 
 if __name__ == "__main__":

@@ -154,7 +154,7 @@ def test_a_damaged_record_is_told_and_made_again(copy, name, damage, monkeypatch
     else:
         path.unlink()
     with pytest.raises(files.Damaged):
-        records.read(path.parent, {}, records.digest_of(Run(copy / "results" / "digits" / "classifier")))
+        records.read(path.parent, {}, {}, records.digest_of(Run(copy / "results" / "digits" / "classifier")))
     monkeypatch.setattr(compare, "train_run", lambda *_: None)  # its run is there, and need only be evaluated
     again(copy)
     assert re.search(r"/vae-seed1 is damaged \(.+\): it is made again", capsys.readouterr().out)
@@ -181,7 +181,7 @@ def test_a_study_that_was_changed_is_not_mixed_with_what_it_was(copy, monkeypatc
     records.write_judge(judge, Run(copy / "runs" / "study-digits" / "classifier"))
     arrays, metadata = Run(judge).read_weights("best.safetensors")
     Run(judge).write_weights("best.safetensors", {k: v * 2 for k, v in arrays.items()}, epoch=metadata["epoch"], val_loss=1)
-    with pytest.raises(InputError, match="was judged by another"):
+    with pytest.raises(InputError, match="was judged by the one with digest"):
         again(copy)
 
 

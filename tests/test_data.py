@@ -306,7 +306,7 @@ def test_mnist_is_prepared_from_files_placed_by_hand(tmp_path, monkeypatch):
     digests = []
     for directory in (by_hand, ready):
         monkeypatch.setenv("TFDS_DATA_DIR", str(directory))
-        digests.append(data.load_dataset("mnist").fingerprint)
+        digests.append(data.load_dataset("mnist").test_fingerprint)
     assert digests[0] == digests[1]
 
 

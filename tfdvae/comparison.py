@@ -34,6 +34,7 @@ class Difference:
 
     @property
     def mean(self):
+        """The average over seeds."""
         return float(np.mean(self.per_seed))
 
     @property
@@ -69,14 +70,14 @@ def matched_rate(means, curve):
         curve: variants that make it up.
 
     Returns:
-        dict (kind, variant) -> {seed: distance}; a run is left out where its rate lies beyond its seed's curve.
+        dict (kind, variant) -> {seed: distance}; a run is left out where its seed's curve is not complete, or its rate lies beyond it.
     """
     found = {}
     kinds = [term for term in TERMS[1:] if all(term in each for each in means.values())]
     for seed in sorted({seed for _, seed in means}):
-        points = [means[variant, seed] for variant in curve if (variant, seed) in means]
-        if len(points) < 2:
+        if not all((variant, seed) in means for variant in curve):  # part of a curve is another curve
             continue
+        points = [means[variant, seed] for variant in curve]
         expected = along_curve([point["kl"] for point in points], [[point[kind] for kind in kinds] for point in points])
         for variant, _ in (key for key in means if key[1] == seed and key[0] not in curve):
             own = means[variant, seed]

@@ -125,7 +125,7 @@ class Dataset:
         return self.parts[part].batches(batch_size).map(lambda images, *_: tf.square(tf.cast(images, tf.float32) / 255.0))
 
     @functools.cached_property
-    def fingerprint(self):
+    def test_fingerprint(self):
         """SHA-256 over the test images as pipelines deliver them: two runs with the same one were tested on the same images.
 
         Of a variance_NAME it is over the variances of the pixels, which make the images.
@@ -462,8 +462,8 @@ def _opened(path):
 
 def describe(dataset):
     """Return what a run's record says of its data, as plain values."""
-    described = {name: getattr(dataset, name) for name in ("image_shape", "class_names", "sizes", "note")}
-    return described | {"test_fingerprint": dataset.fingerprint, "stored_fingerprint": dataset.stored_fingerprint}
+    names = ("image_shape", "class_names", "sizes", "note", "test_fingerprint", "stored_fingerprint")
+    return {name: getattr(dataset, name) for name in names}
 
 
 def check_unchanged(dataset, described):

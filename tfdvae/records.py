@@ -74,12 +74,13 @@ def write(folder, run, summary, per_image, bounds, pictures, judge):
     files.write(folder / METRICS, files.sealed(described))
 
 
-def read(folder, params, judge, bounds=()):
+def read(folder, params, defaults, judge, bounds=()):
     """Return the `Record` in a folder, or None where there is none.
 
     Args:
         folder: of the record.
         params: dict of the parameters that the study has for this run; the folder it was trained in may differ.
+        defaults: dict of the values of parameters that were added since it was trained.
         judge: digest of the study's classifier, None where there is no classifier yet.
         bounds: (samples, images) of each importance-weighted bound that it should have.
 
@@ -104,11 +105,14 @@ def read(folder, params, judge, bounds=()):
         if not (folder / METRICS).exists():
             return None
         raise files.Damaged(f"{pathlib.Path(error.filename).name} is missing") from None
-    except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise files.Damaged(files.reason(error)) from None
-    check_params(recorded, params, folder)
+    check_params(recorded, params, defaults, folder)
     if judge != judged_by:
-        raise InputError(f"classifier: {folder} was judged by another one than the study's; move the record away to have it judged again.")
+        raise InputError(
+            f"classifier: {folder} was judged by the one with digest {files.printable(judged_by)[:12]}, and the study has "
+            f"{'none' if judge is None else judge[:12]}; put that one back, or move the study's records away to have them made again."
+        )
     for samples, images in bounds:
         if len(values.get(f"bound_{samples}", ())) != images:
             raise InputError(
@@ -118,10 +122,11 @@ def read(folder, params, judge, bounds=()):
     return found
 
 
-def check_params(recorded, params, folder):
+def check_params(recorded, params, defaults, folder):
     """Raise InputError where a folder's recorded parameters differ from those that a study has; where it is trained does not matter."""
-    for name, value in json.loads(json.dumps(params)).items():
-        if name != "run_dir" and recorded.get(name, value) != value:
+    recorded, params = (json.loads(json.dumps(each)) for each in (defaults | recorded, params))  # tuples and lists alike
+    for name, value in params.items():
+        if name != "run_dir" and recorded[name] != value:
             raise InputError(
                 f"{name}: {folder} was made with {files.printable(recorded[name])}, and the study has {value}; expected the same; move the "
                 "folder away, or put the study back."
@@ -149,7 +154,10 @@ def digest_of(judge):
     except FileNotFoundError:
         return None
     except (files.Damaged, KeyError) as error:
-        raise InputError(f"classifier: {judge.file(BEST)} is damaged: {files.reason(error)}; put the committed file back.") from None
+        raise InputError(
+            f"classifier: {judge.file(BEST)} is damaged: {files.reason(error)}; put the file back, or move the study's "
+            "classifier and records away to have them made again."
+        ) from None
 
 
 def _digest(content):

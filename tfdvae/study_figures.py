@@ -1,7 +1,8 @@
-"""Figures of a study. Every variant has its own colour and its own mark, so that grey print and any eye tell them apart."""
+"""Figures of a study. Every variant has a mark and a line of its own, so that grey print and any eye tell them apart."""
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from .comparison import along_curve
 from .plots import COLOURS, focus, label_axis, save
@@ -68,19 +69,18 @@ def gaps(differences, path):
         chosen = [d for d in differences if d.kind == kind][::-1]
         scale = 100.0 if kind == "error" else 1.0
         for y, d in enumerate(chosen):
-            for offset, interval, colour, label in (
-                (0.12, d.over_seeds, COLOURS[0], "95 % over seeds (t)"),
-                (-0.12, d.over_images, COLOURS[1], "95 % over test images (bootstrap)"),
-            ):
+            for offset, interval, colour in ((0.12, d.over_seeds, COLOURS[0]), (-0.12, d.over_images, COLOURS[1])):
                 if interval is not None:
-                    axis.plot([scale * end for end in interval], [y + offset] * 2, color=colour, linewidth=2, label=None if y else label)
+                    axis.plot([scale * end for end in interval], [y + offset] * 2, color=colour, linewidth=2)
             axis.plot(scale * d.mean, y, "o", color="black", markersize=5)
             axis.plot([scale * value for value in d.per_seed], [y] * len(d.per_seed), "|", color="0.4", markersize=7)
         axis.axvline(0.0, color="0.6", linewidth=1)
         axis.set_yticks(range(len(chosen)), [f"{d.variant} (n = {len(d.seeds)})" for d in chosen])
         axis.set_xlabel(PANELS[kind] + "\nminus the VAE's at the same rate; left is better")
         axis.spines[["top", "right"]].set_visible(False)
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    labels = ("95 % over seeds (t)", "95 % over test images (bootstrap)")
+    lines = [Line2D([], [], color=colour, linewidth=2, label=label) for colour, label in zip(COLOURS, labels)]
+    figure.legend(handles=lines, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
     save(figure, path)
 
 

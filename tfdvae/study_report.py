@@ -37,7 +37,7 @@ def write(folder, name, dataset, order, curve, records, missing, flat):
         dataset: that it is on.
         order: its variants.
         curve: those that are the VAE at several weights of the KL.
-        records: (variant, seed) -> `Record`; every pair that there is, in the order of the variants.
+        records: (variant, seed) -> `Record`.
         missing: (variant, seed) of runs that there are not yet.
         flat: nats by which the last fifth of the epochs may lower the validation loss at most.
     """
@@ -63,7 +63,7 @@ def write(folder, name, dataset, order, curve, records, missing, flat):
         variants_table(rows, found),
         *(["## Likelihood", bounds_table(records, bounds)] if bounds else []),
         "## Over training",
-        curves_section(records, flat),
+        curves_section(rows, flat),
         "## Images",
         images_section(),
         "## Where the numbers come from",
@@ -133,6 +133,7 @@ def draw(folder, name, order, curve, records, rows, found):
 
 
 def summary(name, records, missing):
+    """Return how much of the study there is."""
     total = len(records) + len(missing)
     images = next(iter(records.values())).summary["n"]
     text = f"{len(records)} of {total} runs; test set, {images:,} images, nats per image. `python compare.py {name}` makes all of it."
@@ -143,6 +144,7 @@ def summary(name, records, missing):
 
 
 def equal_rate(found, curve):
+    """Return the section on distances from the VAE's curve, with its method in words."""
     chosen = [d for d in found if d.kind in study_figures.PANELS]
     chord = " A curve through two points is a chord, which lies above a convex curve and so favours the variants."
     through_two = chord if len(curve) == 2 else ""
@@ -177,6 +179,7 @@ def difference_cells(d, scale=1, unit=" nats"):
 
 
 def verdict(d):
+    """Return what a difference shows."""
     if d.over_seeds is None:
         return "one seed"
     if d.over_images is None:
@@ -185,6 +188,7 @@ def verdict(d):
 
 
 def published_table(dataset, rows, records):
+    """Return VAE, DVAE and CNN in the form of R0's table, with R0's numbers where it has this dataset."""
     published = PUBLISHED.get(dataset, {})
     lines = ["| model | test loss | test KLD | −ELBO | classifier error |", "|---|---|---|---|---|"]
     originals = [row["error_of_original"] for row in rows if "error_of_original" in row]
@@ -213,6 +217,7 @@ def spread_cells(rows, variant):
 
 
 def variants_table(rows, found):
+    """Return every variant's numbers, and its difference from the VAE of β = 1."""
     lines = [
         "| variant | seeds | reconstruction | KL | −ELBO | classifier error "
         "| −ELBO minus the vae's | 95 %, over seeds | over test images | |",
@@ -227,11 +232,12 @@ def variants_table(rows, found):
 
 
 def bounds_table(records, bounds):
+    """Return the importance-weighted bounds, `bounds` being term -> variant -> `Difference`."""
     text = """Importance-weighted bounds on log p(x) of test images whose pixels are drawn once, black or white, with their grey value as
 probability; the encoder sees the grey image, as in training. Nats per image, lower is better.
 """
     lines = [
-        "| −log p(x) ≤ | samples | test images | seeds | | minus the vae's | 95 %, over seeds | over test images | |",
+        "| variant | samples | test images | seeds | −log p(x) ≤ | minus the vae's | 95 %, over seeds | over test images | |",
         "|" + "---|" * 9,
     ]
     for term, compared in bounds.items():
@@ -247,26 +253,24 @@ probability; the encoder sees the grey image, as in training. Nats per image, lo
     return text + "\n" + "\n".join(lines)
 
 
-def curves_section(records, flat):
+def curves_section(rows, flat):
+    """Return the curves over training, and by how much the last fifth of the epochs still lowered the loss."""
     lines = [f"![validation {label}](figures/{term}.png)" for term, label in CURVES.items()]
     worst = {}
-    for (variant, seed), record in records.items():
-        worst[variant] = max(worst.get(variant, 0.0), row_of(variant, seed, record)["last_fifth"])
-    over = {variant: value for variant, value in worst.items() if value >= flat}
+    for row in rows:
+        worst[row["variant"]] = max(worst.get(row["variant"], 0.0), row["last_fifth"])
+    over = [f"{variant} ({value:.2f})" for variant, value in worst.items() if value >= flat]
     text = (
-        "Lines are means over seeds, bands reach from the lowest to the highest. In the last fifth of the epochs the best validation "
-        f"loss fell by at most {max(worst.values()):.2f} nats ({max(worst, key=worst.get)})"
+        "Lines are means over seeds, bands reach from the lowest to the highest. A recipe may be short where the last fifth of its epochs "
+        f"lowers the best validation loss by less than {flat:g} nats; here that is at most {max(worst.values()):.2f} "
+        f"({max(worst, key=worst.get)}){'; too much for ' + ', '.join(over) if over else ''}. What comes after a longer training it does "
+        "not tell: in that last fifth the learning rate is a hundredth of what it was."
     )
-    if over:
-        text += f"; the {flat:g} nats that would make the recipe long enough are passed by " + ", ".join(
-            f"{variant} ({value:.2f})" for variant, value in over.items()
-        )
-    else:
-        text += f", so the recipe is long enough by the measure of {flat:g} nats"
-    return "\n\n".join([text + ".", *lines])
+    return "\n\n".join([text, *lines])
 
 
 def images_section():
+    """Return the pictures."""
     return """The first test images, and what the first seed of each variant makes of them:
 
 ![outputs of every variant](figures/outputs.png)
@@ -277,6 +281,7 @@ Draws from the prior:
 
 
 def provenance(name, records):
+    """Return code, versions, machines, data and commands of all runs."""
     runs = [record.run for record in records.values()]
 
     def listed(values):

@@ -76,6 +76,7 @@ def gaps(differences, path):
             axis.plot([scale * value for value in d.per_seed], [y] * len(d.per_seed), "|", color="0.4", markersize=7)
         axis.axvline(0.0, color="0.6", linewidth=1)
         axis.set_yticks(range(len(chosen)), [f"{d.variant} (n = {len(d.seeds)})" for d in chosen])
+        axis.set_ylim(-0.5, len(chosen) - 0.5)
         axis.set_xlabel(PANELS[kind] + "\nminus the VAE's at the same rate; left is better")
         axis.spines[["top", "right"]].set_visible(False)
     labels = ("95 % over seeds (t)", "95 % over test images (bootstrap)")

@@ -259,10 +259,10 @@ def curves_section(rows, flat):
     worst = {}
     for row in rows:
         worst[row["variant"]] = max(worst.get(row["variant"], 0.0), row["last_fifth"])
-    over = [f"{variant} ({value:.2f})" for variant, value in worst.items() if value >= flat]
+    over = [f"{variant} ({value:.3g})" for variant, value in worst.items() if value >= flat]
     text = (
         "Lines are means over seeds, bands reach from the lowest to the highest. A recipe may be short where the last fifth of its epochs "
-        f"lowers the best validation loss by less than {flat:g} nats; here that is at most {max(worst.values()):.2f} "
+        f"lowers the best validation loss by less than {flat:g} nats; here that is at most {max(worst.values()):.3g} "
         f"({max(worst, key=worst.get)}){'; too much for ' + ', '.join(over) if over else ''}. What comes after a longer training it does "
         "not tell: in that last fifth the learning rate is a hundredth of what it was."
     )

@@ -35,4 +35,5 @@ def _core(error):
     """Return the line of a TensorFlow error that says what happened, from among those that say where."""
     places = ("Graph execution error", "Detected at node", "<stack traces", "Traceback", " ", "\t")
     lines = [re.sub(r"^{{.*?}} ", "", line) for line in str(error).splitlines() if line and not line.startswith(places)]
-    return printable((lines or [type(error).__name__])[0].removeprefix("assertion failed: ")).strip("[]'\" .")
+    line = (lines or [type(error).__name__])[0]
+    return printable(line.rpartition("assertion failed: ")[2]).strip("[]'\" .")  # an assertion may stand behind the pipeline it is in

@@ -99,7 +99,7 @@ def finish(name, study, wanted, folder, training_folder, interrupts):
     expected = parameters.override(parameters.preset(study.judge), **of_judge)
     judged = judge.read_record()
     records.check_params(judged["params"], dataclasses.asdict(expected), DEFAULTS, judge)
-    dataset = load_dataset(judged["params"])
+    dataset = data.load_dataset(**data.selection(judged["params"]))
     data.check_unchanged(dataset, judged["data"])
     for bound in study.bounds:
         if bound.images > dataset.sizes[data.TEST]:
@@ -154,40 +154,35 @@ def record_run(run, judge, bounds, folder, interrupts):
     with run.held():
         record = run.read_record()
         model, judging_model = load_model(run), load_model(judge)
-        dataset = load_dataset(record["params"])
+        dataset = data.load_dataset(**data.selection(record["params"]))
         data.check_unchanged(dataset, record["data"])
         evaluated = evaluate.evaluate_run(run, record, model, dataset, judge, judging_model, False, "")
         summary, per_image = run.read_evaluation()
         images, outputs = evaluated.grid
         samples = progress.prior_images(model, evaluation.GRID, dataset.pixel_range).numpy()
         pictures = {"images": images, "outputs": outputs, "samples": samples}
-        bounds = bounds_of(model, dataset, record["params"], bounds, interrupts)
-        records.write(folder, run, summary, per_image, bounds, pictures, judge)
+        found = {}
+        if bounds:
+            binarized = data.load_dataset(**data.selection(record["params"]) | {"binarize": "sample"})
+            found = bounds_of(model, dataset, binarized, bounds, interrupts)
+        records.write(folder, run, summary, per_image, found, pictures, judge)
 
 
-def bounds_of(model, dataset, params, bounds, interrupts):
+def bounds_of(model, dataset, binarized, bounds, interrupts):
     """Return the importance-weighted bounds of a model on binarised test images: number of samples -> (n,) array, nats.
 
-    The encoder sees the images of `dataset`, those that the model was trained on, which has these parameters.
+    The encoder sees the images of `dataset`, those that the model was trained on.
     """
     from tfdvae import evaluation, importance
 
     found = {}
     for bound in bounds:
         print(f"bound on log p(x) of {bound.images:,} test images, {bound.samples:,} samples each", flush=True)
-        binarized = load_dataset(params | {"binarize": "sample"})
         pairs = (map(evaluation.images_of, pair) for pair in zip(dataset.test(BOUND_BATCH), binarized.test(BOUND_BATCH)))
         sizes = [min(BOUND_BATCH, bound.images - first) for first in range(0, bound.images, BOUND_BATCH)]
         batches = ([images[:size] for images in pair] for size, pair in zip(sizes, pairs))
         found[bound.samples] = importance.importance_bounds(model, batches, bound.samples, interrupts.check)
     return found
-
-
-def load_dataset(params):
-    """Return the dataset of a run's parameters."""
-    from tfdvae import data
-
-    return data.load_dataset(params["dataset"], **{name: params[name] for name in data.PARAMETERS})
 
 
 def recorded(folder, study, key, params, told):

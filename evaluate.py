@@ -111,7 +111,7 @@ def evaluate_runs(runs, records, judge, judge_record, output, probe, corrupt):
     judging_model = load_model(judge) if judge else None
     load_dataset = functools.cache(data.load_dataset)  # runs on the same data read it once
     everything = [*records, judge_record] if judge else records
-    datasets = [load_dataset(r["params"]["dataset"], **{k: r["params"][k] for k in data.PARAMETERS}) for r in everything]
+    datasets = [load_dataset(**data.selection(record["params"])) for record in everything]
     for dataset, record in zip(datasets, everything):
         data.check_unchanged(dataset, record["data"])
     if output:

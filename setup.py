@@ -33,8 +33,8 @@ setup(
         "markdown>=3.5",  # the report of a study, to HTML
     ],
     extras_require={
-        "test": ["pytest>=8", "hypothesis>=6.100"],
-        "dev": ["pytest>=8", "hypothesis>=6.100", "ruff"],
+        "test": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100"],
+        "dev": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "ruff"],
         "bench": ["torch>=2.6", "psutil>=5.9"],
     },
 )

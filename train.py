@@ -104,7 +104,7 @@ def train(run, params, preset, resume, command, interrupts):
     from tfdvae.build import MODEL_PARAMETERS, MODELS, build_model
 
     training.make_deterministic(params.seed)
-    dataset = data.load_dataset(params.dataset, **{name: getattr(params, name) for name in data.PARAMETERS})
+    dataset = data.load_dataset(**data.selection(dataclasses.asdict(params)))
     if MODELS[params.model].needs_classes and not dataset.num_classes:
         raise InputError(f"dataset: received {params.dataset}, which has no classes; expected one folder per class for a {params.model}.")
     if params.label_weight and not dataset.num_classes:

@@ -141,23 +141,24 @@ def test_a_deleted_run_comes_back_with_the_same_numbers(copy):
     assert "results/digits/runs.csv" in same
 
 
-@pytest.mark.parametrize(
-    "name, damage", [("metrics.json", "cut"), ("metrics.json", "number"), ("per_image.npz", "cut"), ("run.json", "gone")]
-)
-def test_a_damaged_record_is_told_and_made_again(copy, name, damage, monkeypatch, capsys):
-    path = copy / "results" / "digits" / "runs" / "vae-seed1" / name
-    before = contents(copy)
-    if damage == "cut":
+def test_damaged_records_are_told_and_made_again(copy, monkeypatch, capsys):
+    folder, before = copy / "results" / "digits", contents(copy)
+    metrics, arrays, number, record = (
+        folder / "runs" / name
+        for name in ("vae-seed0/metrics.json", "vae-seed1/per_image.npz", "dvae-seed0/metrics.json", "dvae-seed1/run.json")
+    )
+    for path in (metrics, arrays):
         path.write_bytes(path.read_bytes()[:-40])
-    elif damage == "number":
-        path.write_text(re.sub(r'("mean": )\d', r"\g<1>9", path.read_text(), count=1))
-    else:
-        path.unlink()
-    with pytest.raises(files.Damaged):
-        records.read(path.parent, {}, {}, records.digest_of(Run(copy / "results" / "digits" / "classifier")))
-    monkeypatch.setattr(compare, "train_run", lambda *_: None)  # its run is there, and need only be evaluated
+    number.write_text(re.sub(r'("mean": )\d', r"\g<1>9", number.read_text(), count=1))
+    record.unlink()
+    damaged = [path.parent for path in (metrics, arrays, number, record)]
+    for path in damaged:
+        with pytest.raises(files.Damaged):
+            records.read(path, {}, {}, records.digest_of(Run(folder / "classifier")))
+    monkeypatch.setattr(compare, "train_run", lambda *_: None)  # the runs are there, and need only be evaluated
     again(copy)
-    assert re.search(r"/vae-seed1 is damaged \(.+\): it is made again", capsys.readouterr().out)
+    told = re.findall(r"^(.+) is damaged \(.+\): it is made again\.$", capsys.readouterr().out, re.MULTILINE)
+    assert sorted(told) == sorted(map(str, damaged))
     assert contents(copy) == before
 
 
@@ -203,23 +204,24 @@ sys.exit(compare.command_line(["digits"]))
 """
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_killed_it_goes_on_where_it_was(how, copy):
+def test_stopped_and_killed_it_goes_on_where_it_was(copy):
     before = contents(copy)
-    for folder in (copy / "results" / "digits" / "runs", copy / "runs" / "study-digits"):
-        shutil.rmtree(folder / "vae-seed1")
+    record, training = (copy / name / "vae-seed1" for name in ("results/digits/runs", "runs/study-digits"))
+    shutil.rmtree(record)
+    shutil.rmtree(training)
     environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
     command = [sys.executable, "-u", "-c", CODE.format(root=str(ROOT))]
-    process = subprocess.Popen(command, cwd=copy, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and not (copy / "runs" / "study-digits" / "vae-seed1" / "run.json").exists():
-        time.sleep(0.05)
-    process.send_signal(how)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == (-9 if how == signal.SIGKILL else 143), err
-    if how == signal.SIGTERM:
-        assert err.strip().splitlines()[-1] == "compare.py: stopped by SIGTERM. Run it again to go on where it was."
-    assert not (copy / "results" / "digits" / "runs" / "vae-seed1").exists()
+    for how, reached, status in ((signal.SIGTERM, "run.json", 143), (signal.SIGKILL, "last.safetensors", -9)):
+        process = subprocess.Popen(command, cwd=copy, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and not (training / reached).exists():
+            time.sleep(0.02)
+        process.send_signal(how)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == status, err
+        if how == signal.SIGTERM:
+            assert err.strip().splitlines()[-1] == "compare.py: stopped by SIGTERM. Run it again to go on where it was."
+        assert not record.exists()
     again(copy)
     after = contents(copy)
     assert set(after) == set(before)

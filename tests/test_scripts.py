@@ -122,9 +122,11 @@ def test_evaluate_makes_the_table_twice_alike(trained):
     assert [(folder / r / "metrics.json").read_text() for r in runs] == metrics
 
 
-def test_evaluate_without_a_classifier_says_how_to_train_one(trained):
-    done = run("evaluate.py", "--checkpoint", "runs/digits-vae-seed0", cwd=trained[0])
-    assert "python train.py digits_classifier\n" in done.stdout and "| vae, seed 0 | digits | " in done.stdout
+def test_evaluate_without_a_classifier_says_how_to_train_one(trained, monkeypatch, capsys):
+    monkeypatch.chdir(trained[0])
+    assert evaluate.command_line(["--checkpoint", "runs/digits-vae-seed0"]) == 0
+    out = capsys.readouterr().out
+    assert "python train.py digits_classifier\n" in out and "| vae, seed 0 | digits | " in out
 
 
 def test_load_from_python(trained):
@@ -180,8 +182,11 @@ def test_train_refuses_before_anything_is_imported_or_written(trained, words, me
         (["--network", "r1"], "network: received r1 with images of 8x8 pixels; expected more than 8"),
     ],
 )
-def test_train_refuses_data_that_does_not_fit(trained, words, message):
-    assert re.search(message, refused(trained, *words, "--run-dir", "new"))
+def test_train_refuses_data_that_does_not_fit(words, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert train.command_line([*words, "--run-dir", "new"]) == 2
+    (sentence,) = capsys.readouterr().err.splitlines()
+    assert re.search(message, sentence) and not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

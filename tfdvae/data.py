@@ -36,7 +36,6 @@ FIXED_SEED = 784  # of what is drawn in images that are read in order: binarisat
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 TRAIN, VALIDATION, TEST = 0, 1, 2
 VARIANCE = "variance_"  # before a dataset's name
-PARAMETERS = ("validation_fraction", "image_size", "pixel_range", "binarize", "memory_limit")  # of `load_dataset`, beside the name
 OFFICIAL_SIZES = {"mnist": (60_000, 10_000), "cifar10": (50_000, 10_000)}  # training, test
 
 
@@ -146,6 +145,12 @@ class Dataset:
                 digest.update(array.numpy())
             digest.update(part.identity.encode())
         return digest.hexdigest()
+
+
+def selection(params):
+    """Return the arguments of `load_dataset` that are in a run's parameters, a mapping."""
+    names = ("validation_fraction", "image_size", "pixel_range", "binarize", "memory_limit")
+    return {"name": params["dataset"]} | {name: params[name] for name in names}
 
 
 def load_dataset(name, *, validation_fraction=0.1, image_size=0, pixel_range="unit", binarize="none", memory_limit=2.0):

@@ -146,16 +146,14 @@ def summary(name, records, missing):
 def equal_rate(found, curve):
     """Return the section on distances from the VAE's curve, with its method in words."""
     chosen = [d for d in found if d.kind in study_figures.PANELS]
-    chord = " A curve through two points is a chord, which lies above a convex curve and so favours the variants."
-    through_two = chord if len(curve) == 2 else ""
+    two = " A curve through two points is a chord, which lies above a convex curve and so favours the variants."
+    remark = two if len(curve) == 2 else ""
     text = f"""A VAE buys a lower reconstruction loss with a higher KL divergence by a smaller weight β of the KL, without any denoising. So
 each variant is set against the curve of VAEs of several β at its own KL divergence, the rate. The curve of a seed runs through that
 seed's VAEs, interpolated by a monotone piecewise cubic (PCHIP); a run whose rate lies beyond its curve has no distance from it. At
 equal rate the difference in −ELBO is the difference in reconstruction. A difference counts as shown only where both 95 % intervals
 exclude zero: Student's over seeds, and a paired bootstrap over test images. One seed shows nothing. With so many comparisons, one
-in twenty that are no differences would pass either interval alone; and every classifier error is that of one judge.{
-        through_two if len(curve) == 2 else ""
-    }
+in twenty that are no differences would pass either interval alone; and every classifier error is that of one judge.{remark}
 
 ![rate and distortion of every variant](figures/rate_distortion.png)
 """

@@ -340,14 +340,14 @@ STUDIES = {
         },
         curve=("vae_beta0.25", "vae_beta0.5", "vae_beta0.7", "vae", "vae_beta2"),
         bounds=(
-            Bound(500, 10_000, ("vae", "dvae"), 3),
+            Bound(500, 10_000, ("vae", "dvae"), 2),  # a dvae's takes longer than its training
             Bound(5_000, 200, ("vae", "dvae", "vae_beta0.5", "vae_mixture", "dvae_mixture"), 3),
         ),
     ),
     "cifar10": Study(
         preset="cifar10",
         judge="cifar10_classifier",
-        common={"precision": "float32", "epochs": 15, "learning_rate_schedule": "cosine_hold"},
+        common={"precision": "float32", "epochs": 10, "learning_rate_schedule": "cosine_hold"},
         variants={
             "vae": ({"model": "vae"}, 3),
             "dvae": ({"model": "dvae"}, 3),

@@ -9,7 +9,7 @@ import time
 import tyro
 
 import params as parameters
-from tfdvae.errors import InputError
+from tfdvae.errors import InputError, NonFiniteLoss
 from tfdvae.interrupts import Interrupts
 from tfdvae.runs import Run
 from tfdvae.script import exit_status
@@ -69,7 +69,8 @@ def main(name=parameters.DEFAULT_STUDY, *, results="results", runs="runs", repor
         check_same_data(found, folder)
         missing = [key for key in wanted if key not in found]
         dataset = next(iter(wanted.values()))["dataset"]
-        study_report.write(folder, name, dataset, list(study.variants), study.curve, found, missing, study.flat)
+        variants = {variant: changes for variant, (changes, _) in study.variants.items()}
+        study_report.write(folder, name, dataset, variants, study.curve, found, missing, study.flat)
     print(f"{len(found)} of {len(wanted)} runs are in the report: {folder / 'report.html'}")
     return str(folder)
 
@@ -90,15 +91,16 @@ def finish(name, study, wanted, folder, training_folder, interrupts):
     missing = [key for key in wanted if recorded(folder, study, key, wanted[key], "it is made again") is None]
     if not missing:
         return
-    check_folders({key: wanted[key] for key in missing}, training_folder)
     judge, of_judge = Run(folder / "classifier"), {"precision": study.common.get("precision", "auto"), "seed": 0}
-    if records.digest_of(judge) is None:
+    expected = dataclasses.asdict(parameters.override(parameters.preset(study.judge), **of_judge))
+    unjudged = records.digest_of(judge) is None
+    check_begun({label(key): wanted[key] for key in missing} | ({"classifier": expected} if unjudged else {}), training_folder)
+    if unjudged:
         print(f"{name}: training the classifier that judges outputs", flush=True)
         train_run(study.judge, of_judge, training_folder / "classifier", interrupts)
         records.write_judge(judge, Run(training_folder / "classifier"))
-    expected = parameters.override(parameters.preset(study.judge), **of_judge)
     judged = judge.read_record()
-    records.check_params(judged["params"], dataclasses.asdict(expected), DEFAULTS, judge)
+    records.check_params(judged["params"], expected, DEFAULTS, judge)
     dataset = data.load_dataset(**data.selection(judged["params"]))
     data.check_unchanged(dataset, judged["data"])
     for bound in study.bounds:
@@ -113,17 +115,21 @@ def finish(name, study, wanted, folder, training_folder, interrupts):
         print(f"{name}: {done} of {len(wanted)} runs are done; next {variant}, seed {seed}; {clock.left(missing[number:])}", flush=True)
         began = time.monotonic()
         run = Run(training_folder / label(key))
-        train_run(study.preset, study.changes(variant, seed), run.path, interrupts)
+        try:
+            train_run(study.preset, study.changes(variant, seed), run.path, interrupts)
+        except NonFiniteLoss as error:  # it would again; the other runs need not wait for it
+            print(f"{run}: {error} The study goes on without it.", flush=True)
+            continue
         record_run(run, judge, study.bounds_of(*key), folder / "runs" / label(key), interrupts)
         clock.add(key, time.monotonic() - began)
 
 
-def check_folders(wanted, training_folder):
-    """Raise InputError where a run was begun with other parameters than the study has now."""
+def check_begun(wanted, training_folder):
+    """Raise InputError where a folder (name -> parameters) has a run begun with other parameters than the study has now."""
     from tfdvae import records
 
-    for key, params in wanted.items():
-        run = Run(training_folder / label(key))
+    for name, params in wanted.items():
+        run = Run(training_folder / name)
         if run.exists:
             records.check_params(run.read_record()["params"], params, DEFAULTS, run)
 
@@ -165,7 +171,7 @@ def record_run(run, judge, bounds, folder, interrupts):
         if bounds:
             binarized = data.load_dataset(**data.selection(record["params"]) | {"binarize": "sample"})
             found = bounds_of(model, dataset, binarized, bounds, interrupts)
-        records.write(folder, run, summary, per_image, found, pictures, judge)
+        records.write(folder, run, summary, per_image, found, pictures, evaluated.notes, judge)
 
 
 def bounds_of(model, dataset, binarized, bounds, interrupts):
@@ -248,7 +254,8 @@ def command_line(arguments):
         options = parameters.read_options(Options, words, names=parameters.names(Options), **about)
         main(name, **dataclasses.asdict(options), interrupts=interrupts)
 
-    return exit_status("compare.py", work, (parameters.ParameterError,), "Run it again to go on where it was.")
+    kept = "Run it again to go on where it was; with --report-only it reports on the runs there are."
+    return exit_status("compare.py", work, (parameters.ParameterError,), kept)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from conftest import ROOT
 import compare
 import params as parameters
 from tfdvae import files, records
-from tfdvae.errors import InputError
+from tfdvae.errors import InputError, NonFiniteLoss
 from tfdvae.runs import Run
 
 TINY = {"precision": "float32", "epochs": 1, "channels": (4,), "hidden_units": (16,), "latent_dim": 4, "batch_size": 256}
@@ -91,8 +91,8 @@ def test_a_study_ends_in_its_report(finished):
         assert float(row["reconstruction"]) == pytest.approx(values["reconstruction"].mean(), rel=1e-4)
         assert float(row["neg_elbo"]) == pytest.approx(float(row["reconstruction"]) + float(row["kl"]), rel=1e-4)
         assert float(row["error"]) == pytest.approx(values["error"].mean(), rel=1e-4) and len(values["error"]) == 180
-        assert (row["bound_7"] == "") == (row["variant"] == "vae_beta0.5")
-    assert float(rows[0]["bound_7"]) != float(rows[1]["bound_7"])
+        assert (row["log_p_bound_7"] == "") == (row["variant"] == "vae_beta0.5")
+    assert float(rows[0]["log_p_bound_7"]) != float(rows[1]["log_p_bound_7"])
     report = (folder / "report.md").read_text()
     assert "6 of 6 runs" in report and "python compare.py digits" in report
     assert re.search(r"\| \*\*dvae\*\* \| [\d.]+ ± [\d.]+ \| [\d.]+ ± [\d.]+ \|", report)
@@ -164,12 +164,32 @@ def test_damaged_records_are_told_and_made_again(copy, monkeypatch, capsys):
 
 def test_a_report_of_part_of_a_study_says_what_is_missing(copy, monkeypatch):
     no_training(monkeypatch)
-    for name in ("dvae-seed0", "dvae-seed1", "vae-seed1"):
+    for name in ("dvae-seed0", "vae-seed1"):
         shutil.rmtree(copy / "results" / "digits" / "runs" / name)
     again(copy, report_only=True)
     report = (copy / "results" / "digits" / "report.md").read_text()
-    assert "3 of 6 runs" in report and "dvae (seed 0), vae (seed 1), dvae (seed 1)" in report
-    assert "No run has a curve around it yet" in report
+    assert "4 of 6 runs" in report and "Still to be trained: dvae (seed 0), vae (seed 1)." in report
+    assert "Without a distance, a VAE of the curve is missing: dvae (seed 1)." in report and "gaps.png" not in report
+
+
+def test_a_run_that_diverges_is_left_out(copy, monkeypatch, capsys):
+    def diverge(*_):
+        raise NonFiniteLoss("kl became nan at step 1 of epoch 1.")
+
+    shutil.rmtree(copy / "results" / "digits" / "runs" / "vae-seed0")
+    monkeypatch.setattr(compare, "train_run", diverge)
+    again(copy)
+    assert "vae-seed0: kl became nan at step 1 of epoch 1. The study goes on without it." in capsys.readouterr().out
+    assert "Still to be trained: vae (seed 0)." in (copy / "results" / "digits" / "report.md").read_text()
+
+
+def test_a_judge_begun_otherwise_is_refused(copy, monkeypatch):
+    no_training(monkeypatch)
+    for path in (copy / "results" / "digits" / "classifier", copy / "results" / "digits" / "runs"):
+        shutil.rmtree(path)
+    monkeypatch.setitem(parameters.PRESETS, "digits_classifier", dataclasses.replace(JUDGE, batch_size=100))
+    with pytest.raises(InputError, match=r"batch_size: .*study-digits/classifier was made with \d+, and the study has 100"):
+        again(copy)
 
 
 def test_a_study_that_was_changed_is_not_mixed_with_what_it_was(copy, monkeypatch):
@@ -220,7 +240,9 @@ def test_stopped_and_killed_it_goes_on_where_it_was(copy):
         _, err = process.communicate(timeout=60)
         assert process.returncode == status, err
         if how == signal.SIGTERM:
-            assert err.strip().splitlines()[-1] == "compare.py: stopped by SIGTERM. Run it again to go on where it was."
+            assert err.strip().splitlines()[-1] == (
+                "compare.py: stopped by SIGTERM. Run it again to go on where it was; with --report-only it reports on the runs there are."
+            )
         assert not record.exists()
     again(copy)
     after = contents(copy)

@@ -3,7 +3,7 @@
 run.json        the run's own record, as training wrote it: parameters, versions, git revision, data, command
 per_image.npz   terms of every test image, and whether the judge erred; importance-weighted bounds with K samples of the first ones: bound_K
 pictures.npz    the outputs for the first test images and draws from the prior, as bytes
-metrics.json    summary, history, and digests of the judge and of the files above; written last
+metrics.json    summary and notes of the evaluation, history, and digests of the judge and of the files above; written last
 
 A study's judge lies beside its records as a run folder of its own, with weights in half precision.
 """
@@ -17,7 +17,7 @@ import numpy as np
 
 from . import files
 from .errors import InputError
-from .runs import BEST, JSON_LIMIT, METRICS, PER_IMAGE, RECORD, Run
+from .runs import BEST, JSON_LIMIT, METRICS, PER_IMAGE, RECORD, Run, git_revision
 
 PICTURES = "pictures.npz"
 KEPT = ("reconstruction", "kl", "mse", "vae_reconstruction", "corrupted_neg_elbo")  # terms; −ELBO is the sum of the first two
@@ -32,6 +32,8 @@ class Record:
     history: list  # one row (a dict) an epoch
     per_image: dict  # term -> (n,) array; "error", 1 where the judge erred; "bound_K"
     pictures: dict  # title -> (n, H, W, C) array of bytes
+    notes: list  # sentences on what a reader of the numbers must know
+    evaluated_by: str | None  # git revision
 
 
 def kept_of(per_image):
@@ -43,19 +45,20 @@ def kept_of(per_image):
     return kept
 
 
-def write(folder, run, summary, per_image, bounds, pictures, judge):
+def write(folder, run, summary, per_image, bounds, pictures, notes, judge):
     """Write the record of an evaluated run.
 
     Args:
         folder: of the record; made where it is not there.
         run: `Run`.
-        summary, per_image: of its evaluation.
+        summary, per_image, notes: of its evaluation.
         bounds: number of samples -> (n,) importance-weighted bounds of the first test images, nats.
         pictures: title -> (n, H, W, C) array in [0, 1].
         judge: `Run` of the classifier that judged it.
     """
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    files.remove_temporaries(folder)
     flat = {title: np.round(np.clip(images, 0, 1) * 255).astype(np.uint8) for title, images in pictures.items()}
     contents = {
         RECORD: files.read(run.file(RECORD), JSON_LIMIT),
@@ -66,6 +69,8 @@ def write(folder, run, summary, per_image, bounds, pictures, judge):
         files.write(folder / name, content)
     described = {
         "summary": {name: value for name, value in summary.items() if name != "classifier"},  # a path of this machine
+        "notes": notes,
+        "evaluated_by": git_revision(),
         "history": run.read_history(),
         "shapes": {title: images.shape for title, images in flat.items()},
         "judge": digest_of(judge),
@@ -99,7 +104,8 @@ def read(folder, params, defaults, judge, bounds=()):
         run = files.unsealed(contents[RECORD])
         values, flat = files.unpacked(contents[PER_IMAGE]), files.unpacked(contents[PICTURES])
         pictures = {title: flat[title].reshape(shape) for title, shape in shapes.items()}
-        found = Record(run, described["summary"], described["history"], values, pictures)
+        notes, evaluated_by = described.get("notes", []), described.get("evaluated_by")
+        found = Record(run, described["summary"], described["history"], values, pictures, notes, evaluated_by)
         recorded, judged_by = run["params"], described["judge"]
     except FileNotFoundError as error:
         if not (folder / METRICS).exists():
@@ -117,9 +123,11 @@ def read(folder, params, defaults, judge, bounds=()):
         if len(values.get(f"bound_{samples}", ())) != images:
             raise InputError(
                 f"study: the record {folder} has no bound of {samples} samples on {images} images, which the study asks for; delete "
-                "the record to have it made again, or take the bound out of params.py."
+                "the record to have it made again (where the folder it was trained in is gone, it is trained again too), or take the bound "
+                "out of params.py."
             )
-    return found
+    unasked = {name for name in values if name.startswith("bound_")} - {f"bound_{samples}" for samples, _ in bounds}
+    return dataclasses.replace(found, per_image={name: each for name, each in values.items() if name not in unasked})
 
 
 def check_params(recorded, params, defaults, folder):

@@ -32,7 +32,7 @@ def rate_distortion(points, curve, path, title):
     for axis, term in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels):
         scale = 100.0 if term == "error" else 1.0
         through = [points[variant] for variant in curve if variant in points]
-        if len(through) > 1:
+        if len(through) == len(curve):
             rates = np.array([point["kl"].mean() for point in through])
             line = np.linspace(rates.min(), rates.max(), 200)
             values = along_curve(rates, [point[term].mean() for point in through])(line)
@@ -55,7 +55,7 @@ def rate_distortion(points, curve, path, title):
         axis.set_xlabel("KL divergence, the rate (nats per image)")
         axis.set_ylabel(PANELS[term])
         axis.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(title)
+    figure.suptitle(f"{title}; bars are standard deviations over seeds")
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right upper", frameon=False, fontsize=8)
     save(figure, path)
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from . import files, plots, study_figures
 from .comparison import bound_differences, differences
+from .runs import Run
 
 FIGURES = "figures"
 SIDE = 5  # images in a row of each variant's grid
@@ -22,20 +23,21 @@ PUBLISHED = {  # R0's, test loss, KL divergence and error: nats per image, one s
     "cifar10": {"vae": (1811.562, 35.668, 0.7184), "dvae": (1790.816, 52.144, 0.7061), "original": 0.2223},
 }
 CURVES = {"neg_elbo": "−ELBO", "reconstruction": "reconstruction", "kl": "KL divergence"}
+CHORD = """ The curve has two points here, so it is a chord, which lies above a convex curve: to lie below it is no gain yet."""
 STYLE = """body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.5 sans-serif; color: #111; background: #fff }
 img { max-width: 100% } table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto }
 th, td { border-bottom: 1px solid #bbb; padding: 0.25rem 0.7rem; text-align: left; white-space: nowrap }
 code { background: #f2f2f2; padding: 0 0.2rem } pre { overflow-x: auto; background: #f2f2f2; padding: 0.5rem }"""
 
 
-def write(folder, name, dataset, order, curve, records, missing, flat):
+def write(folder, name, dataset, variants, curve, records, missing, flat):
     """Write the report of a study.
 
     Args:
         folder: of the study, which has its records too.
         name: of the study.
         dataset: that it is on.
-        order: its variants.
+        variants: its variants, in order: name -> parameters in place of the common ones.
         curve: those that are the VAE at several weights of the KL.
         records: (variant, seed) -> `Record`.
         missing: (variant, seed) of runs that there are not yet.
@@ -43,31 +45,32 @@ def write(folder, name, dataset, order, curve, records, missing, flat):
     """
     folder = pathlib.Path(folder)
     (folder / FIGURES).mkdir(parents=True, exist_ok=True)
+    order = list(variants)
     records = {key: records[key] for key in sorted(records, key=lambda key: (order.index(key[0]), key[1]))}
     rows = [row_of(*key, record) for key, record in records.items()]
     per_image = {key: record.per_image for key, record in records.items()}
     found = differences(per_image, curve)
-    terms = sorted({term for each in per_image.values() for term in each if term.startswith("bound_")}, key=lambda term: int(term[6:]))
+    terms = sorted({term for each in per_image.values() for term in each if term.startswith("bound_")}, key=samples_of)
     bounds = {term: {d.variant: d for d in bound_differences(per_image, term)} for term in terms}
 
     files.write(folder / "runs.csv", runs_csv(rows))
     draw(folder / FIGURES, name, order, curve, records, rows, found)
     parts = [
-        f"# Study {name}: does the denoising criterion help?",
+        f"# Study {name}: does denoising help?",
         summary(name, records, missing),
         "## At equal rate",
-        equal_rate(found, curve),
+        equal_rate(found, curve, rows),
         "## R0's table",
         published_table(dataset, rows, records),
         "## Every variant",
-        variants_table(rows, found),
+        variants_table(variants, rows, found, records),
         *(["## Likelihood", bounds_table(records, bounds)] if bounds else []),
         "## Over training",
-        curves_section(rows, flat),
+        curves_section(rows, records, flat),
         "## Images",
         images_section(),
         "## Where the numbers come from",
-        provenance(name, records),
+        provenance(name, records, Run(folder / "classifier").read_record()["command"]),
     ]
     text = "\n\n".join(part.strip() for part in parts) + "\n"
     files.write(folder / "report.md", text)
@@ -96,6 +99,7 @@ def row_of(variant, seed, record):
 def runs_csv(rows):
     """Return the rows as CSV; a column that a run has no number for stays empty."""
     text = io.StringIO()
+    rows = [{name.replace("bound_", "log_p_bound_"): value for name, value in row.items()} for row in rows]
     columns = dict.fromkeys(name for row in rows for name in row)
     trailing = ("epochs", "best_epoch", "last_fifth", "revision")
     writer = csv.DictWriter(text, [*(name for name in columns if name not in trailing), *trailing], lineterminator="\n")
@@ -136,53 +140,72 @@ def summary(name, records, missing):
     """Return how much of the study there is."""
     total = len(records) + len(missing)
     images = next(iter(records.values())).summary["n"]
-    text = f"{len(records)} of {total} runs; test set, {images:,} images, nats per image. `python compare.py {name}` makes all of it."
+    text = (
+        f"{len(records)} of {total} runs; test set, {images:,} images, nats per image. `python compare.py {name}` makes all of it. R0 is "
+        "the published system, whose VAE and joint DVAE are `vae` and `dvae`; the judge is the classifier that counts errors on outputs."
+    )
     if missing:
         listed = ", ".join(f"{variant} (seed {seed})" for variant, seed in missing)
         text += f"\n\n**Not finished.** Still to be trained: {listed}. What stands below is of the runs that there are."
     return text
 
 
-def equal_rate(found, curve):
+def equal_rate(found, curve, rows):
     """Return the section on distances from the VAE's curve, with its method in words."""
     chosen = [d for d in found if d.kind in study_figures.PANELS]
-    two = " A curve through two points is a chord, which lies above a convex curve and so favours the variants."
-    remark = two if len(curve) == 2 else ""
+    chord = len(curve) == 2
     text = f"""A VAE buys a lower reconstruction loss with a higher KL divergence by a smaller weight β of the KL, without any denoising. So
 each variant is set against the curve of VAEs of several β at its own KL divergence, the rate. The curve of a seed runs through that
-seed's VAEs, interpolated by a monotone piecewise cubic (PCHIP); a run whose rate lies beyond its curve has no distance from it. At
-equal rate the difference in −ELBO is the difference in reconstruction. A difference counts as shown only where both 95 % intervals
-exclude zero: Student's over seeds, and a paired bootstrap over test images. One seed shows nothing. With so many comparisons, one
-in twenty that are no differences would pass either interval alone; and every classifier error is that of one judge.{remark}
+seed's VAEs, interpolated by a monotone piecewise cubic (PCHIP). At equal rate the difference in −ELBO is the difference in
+reconstruction. Differences are paired: a run is compared with the VAEs of its own seed, on the same test images. There are two 95 %
+intervals, Student's over seeds and a bootstrap over test images; each leaves out what the other has, so a difference counts as shown only
+where both exclude zero. One seed shows nothing; among many comparisons some are shown by chance; and every classifier error is that of
+one judge.{CHORD if chord else ""}
 
 ![rate and distortion of every variant](figures/rate_distortion.png)
 """
+    left_out = not_on_curve(chosen, curve, rows)
     if not chosen:
-        return text + "\nNo run has a curve around it yet: that takes two VAEs of its seed, one on either side of its rate."
+        return f"{text}\n{left_out}"
     lines = [
-        "| at equal rate | seeds | difference from the VAE | 95 %, over seeds | 95 %, over test images | |",
+        "| at equal rate | pairs | difference from the VAE | 95 %, over seeds | 95 %, over test images | |",
         "|---|---|---|---|---|---|",
     ]
     for d in sorted(chosen, key=lambda d: list(study_figures.PANELS).index(d.kind)):
-        scale, unit = (100, " %") if d.kind == "error" else (1, " nats")
+        scale, unit = (100, " points") if d.kind == "error" else (1, " nats")
         what = "classifier error" if d.kind == "error" else "reconstruction"
-        lines.append(f"| {what}, {d.variant} | {len(d.seeds)} | {difference_cells(d, scale, unit)} |")
-    return text + "\n![distances from the VAE's curve](figures/gaps.png)\n\n" + "\n".join(lines)
+        lines.append(f"| {what}, {d.variant} | {difference_cells(d, scale, unit, chord)} |")
+    return text + "\n![distances from the VAE's curve](figures/gaps.png)\n\n" + "\n".join(lines) + f"\n\n{left_out}"
 
 
-def difference_cells(d, scale=1, unit=" nats"):
-    """Return the cells of a difference: mean, both intervals, verdict."""
+def not_on_curve(chosen, curve, rows):
+    """Return which runs have no distance from the curve, and why."""
+    there, placed = {(row["variant"], row["seed"]) for row in rows}, {(d.variant, seed) for d in chosen for seed in d.seeds}
+    reasons = {}
+    for variant, seed in ((row["variant"], row["seed"]) for row in rows if row["variant"] not in curve):
+        whole = all((each, seed) in there for each in curve)
+        if (variant, seed) not in placed:
+            reasons.setdefault("rate beyond the curve" if whole else "a VAE of the curve is missing", []).append(f"{variant} (seed {seed})")
+    return "\n\n".join(f"Without a distance, {reason}: {', '.join(runs)}." for reason, runs in reasons.items())
+
+
+def difference_cells(d, scale=1, unit=" nats", chord=False):
+    """Return the cells of a difference: number of pairs, mean, both intervals, verdict."""
     intervals = [f"{scale * i[0]:+.2f} to {scale * i[1]:+.2f}" if i else "–" for i in (d.over_seeds, d.over_images)]
-    return f"{scale * d.mean:+.2f}{unit} | {' | '.join(intervals)} | {verdict(d)}"
+    return f"{len(d.seeds)} | {scale * d.mean:+.2f}{unit} | {' | '.join(intervals)} | {verdict(d, chord)}"
 
 
-def verdict(d):
-    """Return what a difference shows."""
+def verdict(d, chord=False):
+    """Return what a difference shows; a curve through two points alone is no more than a chord."""
     if d.over_seeds is None:
         return "one seed"
     if d.over_images is None:
         return "at the end of the curve"
-    return ("lower" if d.mean < 0 else "higher") if d.shown else "no difference shown"
+    if not d.shown:
+        return "no difference shown"
+    if chord and (d.mean < 0 or d.kind == "error"):
+        return "below the chord" if d.mean < 0 else "above the chord"
+    return "lower" if d.mean < 0 else "higher"
 
 
 def published_table(dataset, rows, records):
@@ -214,44 +237,59 @@ def spread_cells(rows, variant):
     return cells
 
 
-def variants_table(rows, found):
-    """Return every variant's numbers, and its difference from the VAE of β = 1."""
+def variants_table(variants, rows, found, records):
+    """Return every variant's numbers, and its difference from the VAE of β = 1; what the variants are, and what is to be known of them."""
     lines = [
         "| variant | seeds | reconstruction | KL | −ELBO | classifier error "
-        "| −ELBO minus the vae's | 95 %, over seeds | over test images | |",
-        "|" + "---|" * 10,
+        "| pairs | −ELBO minus the vae's | 95 %, over seeds | over test images | |",
+        "|" + "---|" * 11,
     ]
     against = {d.variant: d for d in found if d.kind == "neg_elbo"}
-    for variant in dict.fromkeys(row["variant"] for row in rows):
+    there = dict.fromkeys(row["variant"] for row in rows)
+    for variant in there:
         n = sum(row["variant"] == variant for row in rows)
-        compared = difference_cells(against[variant], unit="") if variant in against else " | | | "
+        compared = difference_cells(against[variant], unit="") if variant in against else " | | | | "
         lines.append(f"| {variant} | {n} | {' | '.join(spread_cells(rows, variant))} | {compared} |")
-    return "\n".join(lines)
+    text = "Mean ± standard deviation over seeds; differences are of the seeds that both have. Variants by their parameters:\n"
+    listed = [f"- {v}: {', '.join(f'{name} {value}' for name, value in variants[v].items())}" for v in there]
+    notes = dict.fromkeys(f"Note: {note}." for record in records.values() for note in record.notes)
+    return "\n".join([*lines, "", text, *listed, *(f"\n{note}" for note in notes)])
 
 
 def bounds_table(records, bounds):
-    """Return the importance-weighted bounds, `bounds` being term -> variant -> `Difference`."""
+    """Return the importance-weighted bounds, `bounds` being term -> variant -> `Difference`, with fewer samples first."""
     text = """Importance-weighted bounds on log p(x) of test images whose pixels are drawn once, black or white, with their grey value as
-probability; the encoder sees the grey image, as in training. Nats per image, lower is better.
+probability; the encoder sees the grey image, as in training. Nats per image, lower is better. What more samples gain is of the same
+images and seeds; the slack that is left may differ from model to model.
 """
     lines = [
-        "| variant | samples | test images | seeds | −log p(x) ≤ | minus the vae's | 95 %, over seeds | over test images | |",
-        "|" + "---|" * 9,
+        "| variant | samples | test images | seeds | −log p(x) ≤ | gain by samples | pairs | minus the vae's | 95 %, over seeds "
+        "| over test images | |",
+        "|" + "---|" * 11,
     ]
-    for term, compared in bounds.items():
+    terms = list(bounds)
+    for index, term in enumerate(terms):
         for variant in dict.fromkeys(variant for variant, _ in records):
-            having = [record.per_image[term] for (v, _), record in records.items() if v == variant and term in record.per_image]
-            if having:
-                means = np.array([-values.mean(dtype=np.float64) for values in having])
-                spread = f" ± {means.std(ddof=1):.2f}" if len(means) > 1 else ""
-                cells = difference_cells(compared[variant], unit="") if variant in compared else " | | | "
-                lines.append(
-                    f"| {variant} | {int(term[6:]):,} | {len(having[0]):,} | {len(means)} | {means.mean():.2f}{spread} | {cells} |"
-                )
+            having = [record.per_image for (v, _), record in records.items() if v == variant and term in record.per_image]
+            if not having:
+                continue
+            n = len(having[0][term])
+            means = np.array([-values[term].mean(dtype=np.float64) for values in having])
+            spread = f" ± {means.std(ddof=1):.2f}" if len(means) > 1 else ""
+            looser = terms[index - 1]
+            gains = [(each[term] - each[looser][:n]).mean(dtype=np.float64) for each in having if index and len(each.get(looser, ())) >= n]
+            gain = f"{np.mean(gains):.2f} over {samples_of(looser):,}" if gains else ""
+            cells = difference_cells(bounds[term][variant], unit="") if variant in bounds[term] else " | | | | "
+            lines.append(f"| {variant} | {samples_of(term):,} | {n:,} | {len(means)} | {means.mean():.2f}{spread} | {gain} | {cells} |")
     return text + "\n" + "\n".join(lines)
 
 
-def curves_section(rows, flat):
+def samples_of(term):
+    """Return K of "bound_K"."""
+    return int(term.removeprefix("bound_"))
+
+
+def curves_section(rows, records, flat):
     """Return the curves over training, and by how much the last fifth of the epochs still lowered the loss."""
     lines = [f"![validation {label}](figures/{term}.png)" for term, label in CURVES.items()]
     worst = {}
@@ -259,11 +297,12 @@ def curves_section(rows, flat):
         worst[row["variant"]] = max(worst.get(row["variant"], 0.0), row["last_fifth"])
     over = [f"{variant} ({value:.3g})" for variant, value in worst.items() if value >= flat]
     text = (
-        "Lines are means over seeds, bands reach from the lowest to the highest. A recipe may be short where the last fifth of its epochs "
-        f"lowers the best validation loss by less than {flat:g} nats; here that is at most {max(worst.values()):.3g} "
-        f"({max(worst, key=worst.get)}){'; too much for ' + ', '.join(over) if over else ''}. What comes after a longer training it does "
-        "not tell: in that last fifth the learning rate is a hundredth of what it was."
+        "Lines are means over seeds, bands reach from the lowest to the highest. Training counts as long enough where the last fifth of "
+        f"the epochs lowers the best validation loss, a model's own objective, by less than {flat:g} nats; here that is at most "
+        f"{max(worst.values()):.3g} ({max(worst, key=worst.get)}){'; too much for ' + ', '.join(over) if over else ''}."
     )
+    if {record.run["params"]["learning_rate_schedule"] for record in records.values()} == {"cosine_hold"}:
+        text += " What a longer training would bring it does not tell: in that last fifth the learning rate is a hundredth of what it was."
     return "\n\n".join([text, *lines])
 
 
@@ -278,8 +317,8 @@ Draws from the prior:
 ![samples of every variant](figures/samples.png)"""
 
 
-def provenance(name, records):
-    """Return code, versions, machines, data and commands of all runs."""
+def provenance(name, records, of_judge):
+    """Return code, versions, machines, data and commands of all runs and of the judge."""
     runs = [record.run for record in records.values()]
 
     def listed(values):
@@ -287,13 +326,14 @@ def provenance(name, records):
 
     versions = {key: listed(run["versions"].get(key, "?") for run in runs) for key in runs[0]["versions"]}
     lines = [
-        f"- code: revision {listed(run.get('git') or 'unknown' for run in runs)}",
+        f"- code: revision {listed(run.get('git') or 'unknown' for run in runs)}; evaluated by "
+        f"{listed(record.evaluated_by or record.run.get('git') or 'unknown' for record in records.values())}",
         f"- versions and machines: {'; '.join(f'{key} {value}' for key, value in versions.items())}; "
         f"precision {listed(run['precision'] for run in runs)}",
         f"- data: SHA-256 of the test images {listed(run['data']['test_fingerprint'] for run in runs)}",
-        f"- everything: `python compare.py {name}`; each run by itself:",
+        f"- everything: `python compare.py {name}`; the judge and each run by itself:",
     ]
-    commands = "\n".join(run["command"] for run in runs)
+    commands = "\n".join([of_judge, *(run["command"] for run in runs)])
     return "\n".join(lines) + f"\n\n```\n{commands}\n```"
 
 

@@ -1,0 +1,67 @@
+"""Words and tables of a study's report, for differences and records made by hand."""
+
+import numpy as np
+import pytest
+
+from tfdvae.comparison import Difference
+from tfdvae.records import Record
+from tfdvae.study_report import bounds_table, not_on_curve, runs_csv, verdict
+
+BELOW, ACROSS = (-3.0, -1.0), (-1.0, 1.0)
+
+
+def difference(kind="reconstruction", sign=1, over_seeds=BELOW, over_images=BELOW):
+    """A difference of -2, or with the sign turned of 2."""
+    over_seeds, over_images = (tuple(sorted(sign * end for end in ends)) if ends else None for ends in (over_seeds, over_images))
+    return Difference(kind, "dvae", (sign * -2.0,) * 3, (0, 1, 2), over_seeds, over_images)
+
+
+@pytest.mark.parametrize(
+    "found, chord, said",
+    [
+        (difference(), False, "lower"),
+        (difference(sign=-1), False, "higher"),
+        (difference(over_seeds=ACROSS), False, "no difference shown"),
+        (difference(over_images=ACROSS), False, "no difference shown"),
+        (difference(over_seeds=None), False, "one seed"),
+        (difference(over_images=None), False, "at the end of the curve"),
+        (difference(), True, "below the chord"),
+        (difference(sign=-1), True, "higher"),  # above a chord is above the convex curve below it
+        (difference("error", sign=-1), True, "above the chord"),  # of which no one knows that it is convex
+    ],
+)
+def test_verdicts(found, chord, said):
+    assert verdict(found, chord) == said
+
+
+def test_runs_without_a_distance_are_listed_with_the_reason():
+    rows = [{"variant": v, "seed": s} for v, s in [("vae", 0), ("half", 0), ("dvae", 0), ("beyond", 0), ("vae", 1), ("dvae", 1)]]
+    placed = Difference("reconstruction", "dvae", (-1.0,), (0,), None, None)
+    assert not_on_curve([placed], ("vae", "half"), rows).split("\n\n") == [
+        "Without a distance, rate beyond the curve: beyond (seed 0).",
+        "Without a distance, a VAE of the curve is missing: dvae (seed 1).",
+    ]
+
+
+def test_what_more_samples_gain_is_of_the_same_images_and_seeds():
+    def record(**per_image):
+        return Record({}, {}, [], {name: np.array(values, np.float32) for name, values in per_image.items()}, {}, [], None)
+
+    records = {
+        ("vae", 0): record(bound_5=[-90.0, -80.0, -10.0], bound_50=[-89.0, -79.5]),
+        ("vae", 1): record(bound_50=[-70.0, -60.0]),
+    }
+    lines = bounds_table(records, {"bound_5": {}, "bound_50": {}}).splitlines()
+    assert [cell.strip() for cell in lines[-2].split("|")[1:7]] == ["vae", "5", "3", "1", "60.00", ""]
+    # (89 + 79.5) / 2 and (70 + 60) / 2; the gain of the first seed is (1 + 0.5) / 2
+    assert [cell.strip() for cell in lines[-1].split("|")[1:7]] == ["vae", "50", "2", "2", "74.62 ± 13.61", "0.75 over 5"]
+
+
+def test_a_column_that_a_run_lacks_stays_empty():
+    trailing = {"epochs": 3, "best_epoch": 2, "last_fifth": 0.25, "revision": "abc"}
+    rows = [{"variant": "vae", "seed": 0, "kl": 20.0, "bound_7": -90.5} | trailing, {"variant": "dvae", "seed": 0, "kl": 30.0} | trailing]
+    assert runs_csv(rows).splitlines() == [
+        "variant,seed,kl,log_p_bound_7,epochs,best_epoch,last_fifth,revision",
+        "vae,0,20,-90.5,3,2,0.25,abc",
+        "dvae,0,30,,3,2,0.25,abc",
+    ]

@@ -108,7 +108,7 @@ def finish(name, study, wanted, folder, training_folder, interrupts):
             raise InputError(
                 f"study: received a bound on {bound.images} images; expected at most the test set's {dataset.sizes[data.TEST]}."
             )
-    clock = Clock(wanted)
+    clock = Clock({key: (wanted[key]["model"], *study.bounds_of(*key)) for key in wanted})
     for number, key in enumerate(missing):
         variant, seed = key
         done = len(wanted) - len(missing) + number
@@ -220,15 +220,15 @@ def label(key):
 
 
 class Clock:
-    """Tells when a study will end, from the runs that it has seen: those of the same model, or all, where there is none of it yet."""
+    """Tells when a study will end, from the runs that it has seen: those of the same kind, or all, where there is none of it yet."""
 
-    def __init__(self, wanted):
-        self.models = {key: params["model"] for key, params in wanted.items()}
+    def __init__(self, kinds):
+        self.kinds = kinds  # run -> what makes it take as long as others
         self.seconds = {}
 
     def add(self, key, seconds):
         """Note how long a run took."""
-        self.seconds.setdefault(self.models[key], []).append(seconds)
+        self.seconds.setdefault(self.kinds[key], []).append(seconds)
 
     def left(self, keys):
         """Say how long runs will take, and when they will be done."""
@@ -237,7 +237,7 @@ class Clock:
             return "how long the rest takes is known after the first"
         total = 0.0
         for key in keys:
-            known = self.seconds.get(self.models[key], everything)
+            known = self.seconds.get(self.kinds[key], everything)
             total += sum(known) / len(known)
         end = time.strftime("%a %H:%M", time.localtime(time.time() + total))
         return f"about {total / 60:.0f} minutes to go, until {end}"

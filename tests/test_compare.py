@@ -285,8 +285,8 @@ def test_declared_studies_hold_valid_parameters():
     }
 
 
-def test_the_clock_knows_models_apart():
-    clock = compare.Clock({("vae", 0): {"model": "vae"}, ("vae", 1): {"model": "vae"}, ("dvae", 0): {"model": "dvae"}})
+def test_the_clock_knows_kinds_apart():
+    clock = compare.Clock({("vae", 0): ("vae",), ("vae", 1): ("vae",), ("dvae", 0): ("dvae", STUDY.bounds[0])})
     assert "after the first" in clock.left([("vae", 0)])
     clock.add(("vae", 0), 60.0)
     clock.add(("dvae", 0), 180.0)

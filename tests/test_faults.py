@@ -95,15 +95,18 @@ def test_runs_without_a_name_that_start_together_get_folders_of_their_own(tmp_pa
 
 def test_a_full_disk_stops_with_a_sentence_and_loses_nothing(tmp_path):
     """A limit on the size of files stands in for a full disk: writing beyond it fails in the same place, for root too."""
-    words = ("--epochs", 2, "--batch-size", 256, "--run-dir")
-    finish(start(*words, "run", cwd=tmp_path))
+    import train
+
+    whole, full = str(tmp_path / "run"), str(tmp_path / "full")
+    train.main(epochs=2, batch_size=256, run_dir=whole)
     limit = (tmp_path / "run" / runs.BEST).stat().st_size - 1
-    process = start(*words, "full", cwd=tmp_path, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    words = ("--epochs", 2, "--batch-size", 256, "--run-dir", "full")
+    process = start(*words, cwd=tmp_path, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
     _, error = finish(process)
     assert process.returncode == 1
     assert re.fullmatch(r"train.py: full.* cannot be written.*File too large.*No epoch was finished yet; start again with .*\n", error)
     assert not list((tmp_path / "full").glob(".*.tmp")) and Run(tmp_path / "full").read_record()["params"]["epochs"] == 2
-    finish(start("--resume", "--run-dir", "full", cwd=tmp_path))
+    train.main(resume=True, run_dir=full)
     assert digest(tmp_path / "full") == digest(tmp_path / "run")
 
 
@@ -162,14 +165,29 @@ def test_an_image_that_breaks_while_it_is_streamed_is_named(folder_of_classes, t
         training.fit(model, dataset, Run(tmp_path), epochs=1, **{**FIT, "batch_size": 4})
 
 
-@pytest.fixture
-def finished(digits, tmp_path, monkeypatch):
-    """A finished tiny run in runs/x below the working folder."""
+def train_tiny(folder):
+    """Train a tiny run in runs/x below a folder."""
     import train
 
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        train.main(model="vae", run_dir="runs/x", channels=[4], hidden_units=[10], latent_dim=3, batch_size=500, epochs=1)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with a finished tiny run in runs/x."""
+    folder = tmp_path_factory.mktemp("trained")
+    train_tiny(folder)
+    return folder
+
+
+@pytest.fixture
+def finished(trained, tmp_path, monkeypatch):
+    """A copy of it below the working folder."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    small = {"channels": [4], "hidden_units": [10], "latent_dim": 3, "batch_size": 500, "epochs": 1}
-    return Run(train.main(model="vae", run_dir="runs/x", **small))
+    return Run("runs/x")
 
 
 def rewrite(run, **values):
@@ -219,7 +237,8 @@ def test_a_run_resumed_with_other_versions_says_so(finished, capsys):
     assert "Note: this run was started with keras 3.0.0 instead of " in out and "was finished already: all its 1 epochs are done" in out
 
 
-def test_a_notebook_can_draw_random_numbers_after_a_training(finished):
+def test_a_notebook_can_draw_random_numbers_after_a_training(tmp_path):
+    train_tiny(tmp_path)
     assert tf.random.uniform(()) != tf.random.uniform(())
 
 

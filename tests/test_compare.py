@@ -224,26 +224,25 @@ sys.exit(compare.command_line(["digits"]))
 """
 
 
-def test_stopped_and_killed_it_goes_on_where_it_was(copy):
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_killed_it_goes_on_where_it_was(how, copy):
     before = contents(copy)
-    record, training = (copy / name / "vae-seed1" for name in ("results/digits/runs", "runs/study-digits"))
-    shutil.rmtree(record)
-    shutil.rmtree(training)
+    for folder in (copy / "results" / "digits" / "runs", copy / "runs" / "study-digits"):
+        shutil.rmtree(folder / "vae-seed1")
     environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
     command = [sys.executable, "-u", "-c", CODE.format(root=str(ROOT))]
-    for how, reached, status in ((signal.SIGTERM, "run.json", 143), (signal.SIGKILL, "last.safetensors", -9)):
-        process = subprocess.Popen(command, cwd=copy, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline and not (training / reached).exists():
-            time.sleep(0.02)
-        process.send_signal(how)
-        _, err = process.communicate(timeout=60)
-        assert process.returncode == status, err
-        if how == signal.SIGTERM:
-            assert err.strip().splitlines()[-1] == (
-                "compare.py: stopped by SIGTERM. Run it again to go on where it was; with --report-only it reports on the runs there are."
-            )
-        assert not record.exists()
+    process = subprocess.Popen(command, cwd=copy, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (copy / "runs" / "study-digits" / "vae-seed1" / "run.json").exists():
+        time.sleep(0.05)
+    process.send_signal(how)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == (-9 if how == signal.SIGKILL else 143), err
+    if how == signal.SIGTERM:
+        assert err.strip().splitlines()[-1] == (
+            "compare.py: stopped by SIGTERM. Run it again to go on where it was; with --report-only it reports on the runs there are."
+        )
+    assert not (copy / "results" / "digits" / "runs" / "vae-seed1").exists()
     again(copy)
     after = contents(copy)
     assert set(after) == set(before)

@@ -118,7 +118,7 @@ def test_evaluate_makes_the_table_twice_alike(trained, monkeypatch, capsys):
         assert values["kl"].shape == (180,) and values["kl"].mean() == pytest.approx(dvae["kl"]["mean"], rel=1e-5)
         assert {"true_class", "class_of_original", "class_of_output", "vae_reconstruction"} <= set(values)
     monkeypatch.chdir(folder)
-    assert evaluate.command_line(words) == 0  # in another process
+    assert evaluate.command_line(words) == 0  # in this process, and the first in one of its own
     assert capsys.readouterr().out == done.stdout
     assert [(folder / r / "metrics.json").read_text() for r in runs] == metrics
 

@@ -103,6 +103,8 @@ def read(folder, params, defaults, judge, bounds=()):
                 raise files.Damaged(f"{name} differs from its checksum")
         run = files.unsealed(contents[RECORD])
         values, flat = files.unpacked(contents[PER_IMAGE]), files.unpacked(contents[PICTURES])
+        asked = {f"bound_{samples}" for samples, _ in bounds}
+        values = {name: each for name, each in values.items() if name in asked or not name.startswith("bound_")}
         pictures = {title: flat[title].reshape(shape) for title, shape in shapes.items()}
         notes, evaluated_by = described.get("notes", []), described.get("evaluated_by")
         found = Record(run, described["summary"], described["history"], values, pictures, notes, evaluated_by)
@@ -126,8 +128,7 @@ def read(folder, params, defaults, judge, bounds=()):
                 "the record to have it made again (where the folder it was trained in is gone, it is trained again too), or take the bound "
                 "out of params.py."
             )
-    unasked = {name for name in values if name.startswith("bound_")} - {f"bound_{samples}" for samples, _ in bounds}
-    return dataclasses.replace(found, per_image={name: each for name, each in values.items() if name not in unasked})
+    return found
 
 
 def check_params(recorded, params, defaults, folder):

@@ -267,8 +267,7 @@ images and seeds; the slack that is left may differ from model to model.
         "| over test images | |",
         "|" + "---|" * 11,
     ]
-    terms = list(bounds)
-    for index, term in enumerate(terms):
+    for looser, term in zip([None, *bounds], bounds):
         for variant in dict.fromkeys(variant for variant, _ in records):
             having = [record.per_image for (v, _), record in records.items() if v == variant and term in record.per_image]
             if not having:
@@ -276,8 +275,7 @@ images and seeds; the slack that is left may differ from model to model.
             n = len(having[0][term])
             means = np.array([-values[term].mean(dtype=np.float64) for values in having])
             spread = f" ± {means.std(ddof=1):.2f}" if len(means) > 1 else ""
-            looser = terms[index - 1]
-            gains = [(each[term] - each[looser][:n]).mean(dtype=np.float64) for each in having if index and len(each.get(looser, ())) >= n]
+            gains = [(each[term] - each[looser][:n]).mean(dtype=np.float64) for each in having if len(each.get(looser, ())) >= n]
             gain = f"{np.mean(gains):.2f} over {samples_of(looser):,}" if gains else ""
             cells = difference_cells(bounds[term][variant], unit="") if variant in bounds[term] else " | | | | "
             lines.append(f"| {variant} | {samples_of(term):,} | {n:,} | {len(means)} | {means.mean():.2f}{spread} | {gain} | {cells} |")

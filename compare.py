@@ -48,6 +48,7 @@ def main(name=parameters.DEFAULT_STUDY, *, results="results", runs="runs", repor
     if name not in parameters.STUDIES:
         raise InputError(f"study: received {name!r}; expected one of {', '.join(parameters.STUDIES)}; add another to params.py.")
     study = parameters.STUDIES[name]
+    parameters.check_study(name, study)
     wanted = {key: dataclasses.asdict(study.params(*key)) for key in study.runs()}
     folder = pathlib.Path(results) / name
     Run(folder).check_writable("results")

@@ -9,6 +9,7 @@ import dataclasses
 import difflib
 import io
 import math
+import re
 
 import tyro
 
@@ -450,6 +451,38 @@ def check(params):
         )
     if params.model not in VARIATIONAL:
         require("label_weight", params.label_weight == 0, f"0 for a {params.model}, which is trained without labels", "choose vae or dvae")
+
+
+def check_study(name, study):
+    """Raise ParameterError, in one sentence, at the first part of a study that cannot be made; each run's parameters are checked too."""
+    every = {variant: study.params(variant, 0) for variant in study.variants}
+    judge, datasets = PRESETS.get(study.judge), {p.dataset for p in every.values()}
+    of_curve = [every[variant] for variant in study.curve if variant in every]
+    bounded = [variant for bound in study.bounds for variant in bound.variants]
+    for part, received, holds, expected in (
+        ("variants", list(every), all(re.fullmatch(r"[\w.+-]+", each) for each in every), "names of letters, digits and _ . + -"),
+        ("variants", list(every), all(seeds >= 1 for _, seeds in study.variants.values()), "at least one seed of each"),
+        ("variants", list(every), all(p.model in VARIATIONAL for p in every.values()), f"models {', '.join(VARIATIONAL)}, which have a KL"),
+        ("variants", list(every), len(datasets) == 1, "all of one dataset"),
+        (
+            "judge",
+            study.judge,
+            judge and judge.model == "classifier" and {judge.dataset} == datasets,
+            "the preset of a classifier of their dataset",
+        ),
+        ("curve", study.curve, len(of_curve) == len(set(study.curve)) >= 2, "at least two variants of the study, each once"),
+        ("curve", study.curve, {p.model for p in of_curve} == {"vae"}, "variants of model vae"),
+        ("curve", study.curve, len({p.kl_weight for p in of_curve}) == len(of_curve), "variants that differ in kl_weight"),
+        (
+            "bounds",
+            bounded,
+            all(variant in every and every[variant].likelihood == "bernoulli" for variant in bounded),
+            "variants of the study with likelihood bernoulli",
+        ),
+        ("bounds", study.bounds, len({b.samples for b in study.bounds}) == len(study.bounds), "each number of samples once"),
+    ):
+        if not holds:
+            raise ParameterError(f"{part} of study {name}: received {received!r}; expected {expected}; change it in params.py.")
 
 
 def _check_type(field, value):

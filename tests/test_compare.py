@@ -265,16 +265,49 @@ def test_compare_refuses(words, message, tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize(
+    "changed, message",
+    [
+        ({"preset": "mnits"}, "preset: received 'mnits'"),
+        ({"common": {"epochs": 0}}, "epochs: received 0"),
+        (
+            {"variants": STUDY.variants | {"a/b": ({"model": "vae"}, 1)}},
+            r"variants of study digits: received .'vae', .*'a/b'.; expected names of letters",
+        ),
+        ({"variants": STUDY.variants | {"none": ({"model": "vae"}, 0)}}, "at least one seed"),
+        ({"variants": STUDY.variants | {"ae": ({"model": "ae"}, 1)}}, "which have a KL"),
+        ({"variants": STUDY.variants | {"other": ({"model": "vae", "dataset": "mnist"}, 1)}}, "all of one dataset"),
+        (
+            {"judge": "digits"},
+            "judge of study digits: received 'digits'; expected the preset of a classifier of .*; change it in params.py",
+        ),
+        ({"judge": "mnist_classifier"}, "judge of study digits: received 'mnist_classifier'"),
+        ({"curve": ("vae",)}, "at least two variants"),
+        ({"curve": ("vae", "vae_beta0.4")}, "at least two variants of the study, each once"),
+        ({"curve": ("vae", "dvae")}, "variants of model vae"),
+        ({"variants": STUDY.variants | {"vae_beta0.5": ({"model": "vae"}, 2)}}, "differ in kl_weight"),
+        ({"bounds": (parameters.Bound(7, 30, ("vea",), 2),)}, "bounds of study digits: received .'vea'"),
+        ({"common": {"likelihood": "gaussian"}}, "with likelihood bernoulli"),
+        ({"bounds": STUDY.bounds * 2}, "each number of samples once"),
+    ],
+)
+def test_a_study_that_cannot_be_made_is_refused_before_anything(changed, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(parameters.STUDIES, "digits", dataclasses.replace(STUDY, **changed))
+    with pytest.raises(parameters.ParameterError, match=message):
+        compare.main("digits")
+    assert not list(tmp_path.iterdir())
+
+
 def test_declared_studies_hold_valid_parameters():
     for name, study in parameters.STUDIES.items():
+        parameters.check_study(name, study)
         runs = study.runs()
-        assert len(set(runs)) == len(runs) and study.preset == name and study.judge in parameters.PRESETS
+        assert len(set(runs)) == len(runs) and study.preset == name
         params = {variant: study.params(variant, 0) for variant in study.variants}
         assert params["vae"].model == "vae" and params["vae"].kl_weight == 1.0
         assert params["dvae"].model == "dvae" and params["dvae"].share_encoder and params["dvae"].propagate
-        assert all(params[variant].model == "vae" for variant in study.curve) and "vae" in study.curve
-        assert {variant for bound in study.bounds for variant in bound.variants} <= set(study.variants)
-        assert len({bound.samples for bound in study.bounds}) == len(study.bounds)
+        assert "vae" in study.curve
         assert len({study.variants[variant][1] for variant in study.curve}) == 1  # else seeds would have different curves
     assert {p.kl_weight for p in (parameters.STUDIES["mnist"].params(v, 0) for v in parameters.STUDIES["mnist"].curve)} >= {
         0.25,

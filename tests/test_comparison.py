@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tfdvae import comparison
-from tfdvae.comparison import along_curve, bound_differences, differences, matched_rate, t_interval
+from tfdvae.comparison import along_curve, bound_differences, differences, left_out, matched_rate, t_interval
 
 
 def test_t_interval_by_hand():
@@ -34,6 +34,13 @@ def test_distance_from_the_curve_by_hand():
     }
     found = matched_rate(means, ("vae", "half"))
     assert found == {("reconstruction", "dvae"): {0: pytest.approx(-1.0)}, ("error", "dvae"): {0: pytest.approx(0.005)}}
+
+
+def test_a_vae_left_out_of_the_curve_by_hand():
+    points = {"a": (10.0, 90.0), "b": (20.0, 82.0), "c": (30.0, 70.0), "other": (20.0, 0.0)}
+    means = {(name, 0): {"kl": kl, "reconstruction": loss} for name, (kl, loss) in points.items()}
+    assert left_out(means, ("a", "b", "c")) == {("reconstruction", "b"): {0: pytest.approx(2.0)}}  # a straight line has 80 at 20
+    assert left_out(means, ("a", "b")) == {}
 
 
 def study(rng, seeds=4, n=400, gap=-1.0, noise=0.2):

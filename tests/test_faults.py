@@ -54,7 +54,7 @@ def test_a_killed_run_ends_as_an_uninterrupted_one(model, tmp_path):
 
 @pytest.mark.parametrize("number, status, name", [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")])
 def test_a_signal_ends_the_run_with_one_line_and_it_goes_on_from_there(tmp_path, number, status, name):
-    process = start("--epochs", 200, *TINY, "--run-dir", "run", cwd=tmp_path)
+    process = start("--model", "vae", "--epochs", 200, *TINY, "--run-dir", "run", cwd=tmp_path)
     wait_for(tmp_path / "run" / runs.LAST, process)
     process.send_signal(number)
     _, error = finish(process)
@@ -85,12 +85,12 @@ def test_a_second_process_refuses_at_once_naming_the_first(tmp_path):
 
 
 def test_runs_without_a_name_that_start_together_get_folders_of_their_own(tmp_path):
-    processes = [start("--epochs", 1, *TINY, cwd=tmp_path) for _ in range(2)]
+    processes = [start("--model", "vae", "--epochs", 1, *TINY, cwd=tmp_path) for _ in range(2)]
     for process in processes:
         finish(process)
     assert [process.returncode for process in processes] == [0, 0]
-    assert {p.name for p in (tmp_path / "runs").iterdir()} == {"digits-dvae-seed0", "digits-dvae-seed0-2"}
-    assert digest(tmp_path / "runs" / "digits-dvae-seed0") == digest(tmp_path / "runs" / "digits-dvae-seed0-2")
+    assert {p.name for p in (tmp_path / "runs").iterdir()} == {"digits-vae-seed0", "digits-vae-seed0-2"}
+    assert digest(tmp_path / "runs" / "digits-vae-seed0") == digest(tmp_path / "runs" / "digits-vae-seed0-2")
 
 
 def test_a_full_disk_stops_with_a_sentence_and_loses_nothing(tmp_path):

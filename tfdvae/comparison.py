@@ -87,6 +87,19 @@ def matched_rate(means, curve):
     return found
 
 
+def left_out(means, curve):
+    """Return the distance of each inner VAE of the curve from the curve through the others, in the form of `matched_rate`.
+
+    So far off is an interpolation across twice the gap; with every VAE in its place it is closer.
+    """
+    found = {}
+    for variant in curve if len(curve) > 2 else ():  # one VAE alone is no curve
+        others = [each for each in curve if each != variant]
+        distances = matched_rate({key: each for key, each in means.items() if key[0] in curve}, others)
+        found |= {key: per_seed for key, per_seed in distances.items() if key[1] == variant}
+    return found
+
+
 def against_baseline(means, baseline, kind):
     """Return the differences of runs from the baseline's run with their seed: dict (kind, variant) -> {seed: difference}.
 

@@ -35,11 +35,13 @@ def test_verdicts(found, chord, said):
 
 
 def test_runs_without_a_distance_are_listed_with_the_reason():
-    rows = [{"variant": v, "seed": s} for v, s in [("vae", 0), ("half", 0), ("dvae", 0), ("beyond", 0), ("vae", 1), ("dvae", 1)]]
+    rows = [
+        {"variant": v, "seed": s} for v, s in [("vae", 0), ("half", 0), ("dvae", 0), ("beyond", 0), ("vae", 1), ("dvae", 1), ("dvae", 2)]
+    ]
     placed = Difference("reconstruction", "dvae", (-1.0,), (0,), None, None)
     assert not_on_curve([placed], ("vae", "half"), rows).split("\n\n") == [
         "Without a distance, rate beyond the curve: beyond (seed 0).",
-        "Without a distance, a VAE of the curve is missing: dvae (seed 1).",
+        "Without a distance, a VAE of the curve is missing: dvae (seeds 1, 2).",
     ]
 
 

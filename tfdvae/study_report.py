@@ -145,9 +145,16 @@ def summary(name, records, missing):
         "the published system, whose VAE and joint DVAE are `vae` and `dvae`; the judge is the classifier that counts errors on outputs."
     )
     if missing:
-        listed = ", ".join(f"{variant} (seed {seed})" for variant, seed in missing)
-        text += f"\n\n**Not finished.** Still to be trained: {listed}. What stands below is of the runs that there are."
+        text += f"\n\n**Not finished.** Still to be trained: {listed_runs(missing)}. What stands below is of the runs that there are."
     return text
+
+
+def listed_runs(keys):
+    """Return runs (variant, seed) in words, the seeds of a variant together."""
+    seeds = {}
+    for variant, seed in keys:
+        seeds.setdefault(variant, []).append(str(seed))
+    return ", ".join(f"{variant} (seed{'s' if len(each) > 1 else ''} {', '.join(each)})" for variant, each in seeds.items())
 
 
 def equal_rate(found, curve, rows):
@@ -197,8 +204,8 @@ def not_on_curve(chosen, curve, rows):
     for variant, seed in ((row["variant"], row["seed"]) for row in rows if row["variant"] not in curve):
         whole = all((each, seed) in there for each in curve)
         if (variant, seed) not in placed:
-            reasons.setdefault("rate beyond the curve" if whole else "a VAE of the curve is missing", []).append(f"{variant} (seed {seed})")
-    return "\n\n".join(f"Without a distance, {reason}: {', '.join(runs)}." for reason, runs in reasons.items())
+            reasons.setdefault("rate beyond the curve" if whole else "a VAE of the curve is missing", []).append((variant, seed))
+    return "\n\n".join(f"Without a distance, {reason}: {listed_runs(runs)}." for reason, runs in reasons.items())
 
 
 def difference_cells(d, scale=1, unit=" nats", chord=False):

@@ -92,11 +92,9 @@ def left_out(means, curve):
 
     So far off is an interpolation across twice the gap; with every VAE in its place it is closer.
     """
-    found = {}
+    of_curve, found = {key: each for key, each in means.items() if key[0] in curve}, {}
     for variant in curve if len(curve) > 2 else ():  # one VAE alone is no curve
-        others = [each for each in curve if each != variant]
-        distances = matched_rate({key: each for key, each in means.items() if key[0] in curve}, others)
-        found |= {key: per_seed for key, per_seed in distances.items() if key[1] == variant}
+        found |= matched_rate(of_curve, [each for each in curve if each != variant])
     return found
 
 

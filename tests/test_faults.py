@@ -98,9 +98,9 @@ def test_a_full_disk_stops_with_a_sentence_and_loses_nothing(tmp_path):
     import train
 
     whole, full = str(tmp_path / "run"), str(tmp_path / "full")
-    train.main(epochs=2, batch_size=256, run_dir=whole)
+    train.main(model="vae", epochs=2, batch_size=256, run_dir=whole)
     limit = (tmp_path / "run" / runs.BEST).stat().st_size - 1
-    words = ("--epochs", 2, "--batch-size", 256, "--run-dir", "full")
+    words = ("--model", "vae", "--epochs", 2, "--batch-size", 256, "--run-dir", "full")
     process = start(*words, cwd=tmp_path, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
     _, error = finish(process)
     assert process.returncode == 1

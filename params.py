@@ -332,6 +332,7 @@ STUDIES = {
             "vae_beta0.7": ({"model": "vae", "kl_weight": 0.7}, 5),  # near a dvae's rate, where interpolation should be short
             "vae_beta0.25": ({"model": "vae", "kl_weight": 0.25}, 5),
             "vae_beta2": ({"model": "vae", "kl_weight": 2.0}, 5),
+            "vae_beta4": ({"model": "vae", "kl_weight": 4.0}, 5),  # dvae_final_only spends less than the vae_beta2
             "dvae_own_encoder": ({"model": "dvae", "share_encoder": False}, 3),
             "dvae_two_stage": ({"model": "dvae", "share_encoder": False, "propagate": False}, 3),
             "dvae_final_only": ({"model": "dvae", "vae_weight": 0.0}, 3),
@@ -339,7 +340,7 @@ STUDIES = {
             "vae_mixture": ({"model": "vae", "prior": "mixture"}, 3),
             "dvae_mixture": ({"model": "dvae", "prior": "mixture"}, 3),
         },
-        curve=("vae_beta0.25", "vae_beta0.5", "vae_beta0.7", "vae", "vae_beta2"),
+        curve=("vae_beta0.25", "vae_beta0.5", "vae_beta0.7", "vae", "vae_beta2", "vae_beta4"),
         bounds=(
             Bound(500, 10_000, ("vae", "dvae"), 2),  # a dvae's takes longer than its training
             Bound(5_000, 200, ("vae", "dvae", "vae_beta0.5", "vae_mixture", "dvae_mixture"), 3),

@@ -7,7 +7,7 @@ from matplotlib.lines import Line2D
 from .comparison import along_curve
 from .plots import COLOURS, focus, label_axis, save
 
-MARKS = "osD^v<>PX*hp"
+MARKS = "osD^v<>PX*hpd"
 LINES = ("-", "--", ":", "-.")
 PANELS = {"reconstruction": "reconstruction (nats per image)", "error": "classifier error on outputs (%)"}
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tfdvae import comparison
-from tfdvae.comparison import along_curve, bound_differences, differences, left_out, matched_rate, t_interval
+from tfdvae.comparison import along_curve, bound_differences, denoising_differences, differences, left_out, matched_rate, t_interval
 
 
 def test_t_interval_by_hand():
@@ -91,3 +91,14 @@ def test_bounds_are_compared_where_they_were_computed():
     (found,) = bound_differences(values, "bound_5")
     assert found.per_seed == pytest.approx((1.0, 0.9)) and found.seeds == (0, 1)
     assert bound_differences(values, "bound_6") == []
+
+
+def test_two_outputs_of_a_model_are_compared_image_by_image():
+    values = {("dvae", s): {"reconstruction": np.array([60.0, 90.0 + s]), "vae_reconstruction": np.array([61.0, 92.0])} for s in range(2)}
+    values["vae", 0] = {"reconstruction": np.array([60.0, 90.0])}
+    (found,) = denoising_differences(values)
+    assert (found.kind, found.variant) == ("denoised", "dvae")
+    assert found.per_seed == (-1.5, -1.0) and found.seeds == (0, 1)
+    # the first image alone gives -1 with every seed, the second -2 and -1
+    assert found.over_images == (-1.5, -1.0) and not found.shown
+    assert denoising_differences({("vae", 0): values["vae", 0]}) == []

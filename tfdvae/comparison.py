@@ -22,7 +22,7 @@ class Difference:
     """A variant's difference from the VAE, lower being better.
 
     `kind` is "reconstruction" or "error" at equal KL, against the curve of the same seed; or "neg_elbo" or a bound, against the VAE of the
-    same seed.
+    same seed; or "denoised", the final reconstruction against that of the VAE within.
     """
 
     kind: str
@@ -138,6 +138,19 @@ def bound_differences(per_image, term, baseline="vae"):
     return _with_intervals(
         [-per_image[run][term] for run in runs], lambda averages: against_baseline(dict(zip(runs, averages)), baseline, term)
     )
+
+
+def denoising_differences(per_image):
+    """Return the `Difference` between the two outputs of every joint model, that of its DAE and that of the VAE within."""
+    runs = [run for run, terms in per_image.items() if "vae_reconstruction" in terms]
+
+    def of(averages):
+        found = {}
+        for (variant, seed), average in zip(runs, averages):
+            found.setdefault(("denoised", variant), {})[seed] = average
+        return found
+
+    return _with_intervals([np.subtract(per_image[run]["reconstruction"], per_image[run]["vae_reconstruction"]) for run in runs], of)
 
 
 def _with_intervals(columns, of):

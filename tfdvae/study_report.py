@@ -24,9 +24,9 @@ PUBLISHED = {  # R0's, test loss, KL divergence and error: nats per image, one s
 }
 CURVES = {"neg_elbo": "−ELBO", "reconstruction": "reconstruction", "kl": "KL divergence"}
 CHORD = """ The curve has two points here, so it is a chord, which lies above a convex curve: to lie below it is no gain yet."""
-STYLE = """body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.5 sans-serif; color: #111; background: #fff }
-img { max-width: 100% } table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto; font-size: 0.85rem }
-th, td { border-bottom: 1px solid #bbb; padding: 0.25rem 0.5rem; text-align: left; vertical-align: bottom } td { white-space: nowrap }
+STYLE = """body { max-width: 65rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.5 sans-serif; color: #111; background: #fff }
+img { max-width: 100% } table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto; font-size: 0.8rem }
+th, td { border-bottom: 1px solid #bbb; padding: 0.25rem 0.4rem; text-align: left; vertical-align: bottom } td { white-space: nowrap }
 @media print { body { font-size: 10pt } table { display: table; font-size: 7pt } th, td { padding: 1pt 2pt } pre { white-space: pre-wrap } }
 code { background: #f2f2f2; padding: 0 0.2rem } pre { overflow-x: auto; background: #f2f2f2; padding: 0.5rem }"""
 

@@ -47,6 +47,7 @@ def importance_bounds(model, batches, samples, check=lambda: None):
     Returns:
         (n,) array, nats.
     """
+    encode = tf.function(model.encode, reduce_retracing=True)  # eagerly it rounds otherwise than in the records that there are
 
     @tf.function(reduce_retracing=True)
     def add(total, images, mean, log_variance, seed, samples):
@@ -55,7 +56,7 @@ def importance_bounds(model, batches, samples, check=lambda: None):
 
     bounds = []
     for index, (received, images) in enumerate(batches):
-        mean, log_variance = model.encode(received)
+        mean, log_variance = encode(received)
         at_once = max(1, DECODED // len(images))
         total = tf.fill((len(images),), -float("inf"))
         for part, first in enumerate(range(0, samples, at_once)):

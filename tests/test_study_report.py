@@ -5,7 +5,7 @@ import pytest
 
 from tfdvae.comparison import Difference
 from tfdvae.records import Record
-from tfdvae.study_report import bounds_table, not_on_curve, runs_csv, verdict
+from tfdvae.study_report import bounds_table, curves_section, last_fifth, not_on_curve, runs_csv, verdict
 
 BELOW, ACROSS = (-3.0, -1.0), (-1.0, 1.0)
 
@@ -60,10 +60,26 @@ def test_what_more_samples_gain_is_of_the_same_images_and_seeds():
 
 
 def test_a_column_that_a_run_lacks_stays_empty():
-    trailing = {"epochs": 3, "best_epoch": 2, "last_fifth": 0.25, "revision": "abc"}
+    trailing = {"epochs": 3, "best_epoch": 2, "last_fifth": 0.25, "last_fifth_neg_elbo": 0.5, "revision": "abc"}
     rows = [{"variant": "vae", "seed": 0, "kl": 20.0, "bound_7": -90.5} | trailing, {"variant": "dvae", "seed": 0, "kl": 30.0} | trailing]
     assert runs_csv(rows).splitlines() == [
-        "variant,seed,kl,log_p_bound_7,epochs,best_epoch,last_fifth,revision",
-        "vae,0,20,-90.5,3,2,0.25,abc",
-        "dvae,0,30,,3,2,0.25,abc",
+        "variant,seed,kl,log_p_bound_7,epochs,best_epoch,last_fifth,last_fifth_neg_elbo,revision",
+        "vae,0,20,-90.5,3,2,0.25,0.5,abc",
+        "dvae,0,30,,3,2,0.25,0.5,abc",
     ]
+
+
+def test_the_last_fifth_is_what_it_lowers_the_best_value_by():
+    assert last_fifth([9.0, 5.0, 3.0, 4.0, 3.5]) == 0.0  # the best came before
+    assert last_fifth([9.0, 5.0, 3.0, 4.0, 2.5]) == 0.5
+    assert last_fifth([9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.5]) == 1.5  # two of ten
+
+
+def test_training_that_was_too_short_is_in_bold():
+    rows = [
+        {"variant": "vae", "last_fifth": 0.05, "last_fifth_neg_elbo": 0.05},
+        {"variant": "vae", "last_fifth": 0.02, "last_fifth_neg_elbo": 0.0994},
+        {"variant": "dvae", "last_fifth": 0.1, "last_fifth_neg_elbo": 0.0},
+    ]
+    table = [line for line in curves_section(rows, {}, flat=0.1).splitlines() if line.startswith("|")]
+    assert table[2:] == ["| vae | 2 | 0.050 | 0.099 |", "| dvae | 1 | **0.100** | 0.000 |"]

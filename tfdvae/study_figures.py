@@ -4,12 +4,16 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from .comparison import along_curve
+from .comparison import AT_EQUAL_RATE, along_curve
 from .plots import COLOURS, focus, label_axis, save
 
 MARKS = "osD^v<>PX*hpd"
 LINES = ("-", "--", ":", "-.")
-PANELS = {"reconstruction": "reconstruction (nats per image)", "error": "classifier error on outputs (%)"}
+PANELS = {
+    "reconstruction": "reconstruction (nats per image)",
+    "neg_elbo": "−ELBO (nats per image)",
+    "error": "classifier error on outputs (%)",
+}
 
 
 def looks(variants):
@@ -21,21 +25,22 @@ def looks(variants):
 
 
 def rate_distortion(points, curve, path, title):
-    """Draw variants over their rate: reconstruction, and the classifier's error where there is one.
+    """Draw variants over their rate: reconstruction, -ELBO, in which a nat is easier to see, and the classifier's error.
 
     Args:
-        points: variant -> dict of "kl", "reconstruction" and perhaps "error", (seeds,) arrays of means over test images.
+        points: variant -> dict of "kl", "reconstruction", "neg_elbo" and "error", (seeds,) arrays of means over test images.
         curve: variants that are the VAE at several weights of the KL, through whose means a curve is drawn.
     """
-    panels = [term for term in PANELS if all(term in point for point in points.values())]
-    figure = Figure(figsize=(5.4 * len(panels), 4.4), layout="constrained")
-    for axis, term in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels):
+    figure = Figure(figsize=(10.0, 7.6), layout="constrained")
+    *axes, beside = figure.subplots(2, 2).flat
+    for axis, term in zip(axes, PANELS):
         scale = 100.0 if term == "error" else 1.0
         through = [points[variant] for variant in curve if variant in points]
         if len(through) == len(curve):
             rates = np.array([point["kl"].mean() for point in through])
             line = np.linspace(rates.min(), rates.max(), 200)
-            values = along_curve(rates, [point[term].mean() for point in through])(line)
+            distortion = "reconstruction" if term == "neg_elbo" else term  # -ELBO is not monotone: the rate and what it buys
+            values = along_curve(rates, [point[distortion].mean() for point in through])(line) + (line if term == "neg_elbo" else 0.0)
             axis.plot(line, scale * values, color="0.6", linewidth=1.2, label="the VAE's curve", zorder=1)
         for variant, (colour, mark, _) in looks(points).items():
             rate, value = points[variant]["kl"], scale * points[variant][term]
@@ -56,13 +61,14 @@ def rate_distortion(points, curve, path, title):
         axis.set_ylabel(PANELS[term])
         axis.spines[["top", "right"]].set_visible(False)
     figure.suptitle(f"{title}; bars are standard deviations over seeds")
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right upper", frameon=False, fontsize=8)
+    beside.axis("off")
+    beside.legend(*axes[0].get_legend_handles_labels(), loc="upper left", frameon=False)
     save(figure, path)
 
 
 def gaps(differences, path):
     """Draw distances from the VAE's curve at equal rate with both intervals, one panel a kind."""
-    kinds = [kind for kind in PANELS if any(d.kind == kind for d in differences)]
+    kinds = [kind for kind in AT_EQUAL_RATE if any(d.kind == kind for d in differences)]
     rows = max(sum(d.kind == kind for d in differences) for kind in kinds)
     figure = Figure(figsize=(5.2 * len(kinds), 1.4 + 0.45 * rows), layout="constrained")
     for axis, kind in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds):

@@ -12,7 +12,7 @@ import re
 import numpy as np
 
 from . import files, plots, study_figures
-from .comparison import bound_differences, denoising_differences, differences, left_out
+from .comparison import AT_EQUAL_RATE, bound_differences, denoising_differences, differences, left_out
 from .runs import Run
 
 FIGURES = "figures"
@@ -85,8 +85,7 @@ def row_of(variant, seed, record):
     """Return a run's row: means over test images, and what its training was."""
     means = {term: float(values.mean(dtype=np.float64)) for term, values in record.per_image.items()}
     means["neg_elbo"] = means["kl"] + means["reconstruction"]
-    losses = [row["val_loss"] for row in record.history]
-    before = max(1, round(0.8 * len(losses)))
+    losses, neg_elbos = ([row[f"val_{term}"] for row in record.history] for term in ("loss", "neg_elbo"))
     return {
         "variant": variant,
         "model": record.run["params"]["model"],
@@ -95,9 +94,16 @@ def row_of(variant, seed, record):
         **{term: value for term, value in means.items() if term.startswith("bound_")},
         "epochs": len(losses),
         "best_epoch": 1 + int(np.argmin(losses)),
-        "last_fifth": min(losses[:before]) - min(losses),
+        "last_fifth": last_fifth(losses),
+        "last_fifth_neg_elbo": last_fifth(neg_elbos),
         "revision": record.run.get("git") or "",
     }
+
+
+def last_fifth(values):
+    """Return by how much the last fifth of the epochs still lowers the best of a term's validation values, one an epoch."""
+    before = max(1, round(0.8 * len(values)))
+    return min(values[:before]) - min(values)
 
 
 def runs_csv(rows):
@@ -105,7 +111,7 @@ def runs_csv(rows):
     text = io.StringIO()
     rows = [{name.replace("bound_", "log_p_bound_"): value for name, value in row.items()} for row in rows]
     columns = dict.fromkeys(name for row in rows for name in row)
-    trailing = ("epochs", "best_epoch", "last_fifth", "revision")
+    trailing = ("epochs", "best_epoch", "last_fifth", "last_fifth_neg_elbo", "revision")
     writer = csv.DictWriter(text, [*(name for name in columns if name not in trailing), *trailing], lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()} for row in rows)
@@ -120,10 +126,9 @@ def values_of(rows, variant, term):
 def draw(folder, name, order, curve, records, rows, found):
     """Draw every figure."""
     there = [variant for variant in order if any(variant == key[0] for key in records)]
-    terms = ["kl", "reconstruction", *(["error"] if all("error" in row for row in rows) else [])]
-    points = {variant: {term: values_of(rows, variant, term) for term in terms} for variant in there}
+    points = {variant: {term: values_of(rows, variant, term) for term in ("kl", *study_figures.PANELS)} for variant in there}
     study_figures.rate_distortion(points, curve, folder / "rate_distortion.png", f"study {name}, test set")
-    at_equal_rate = [d for d in found if d.kind in study_figures.PANELS]
+    at_equal_rate = [d for d in found if d.kind in AT_EQUAL_RATE]
     (folder / "gaps.png").unlink(missing_ok=True)
     if at_equal_rate:
         study_figures.gaps(at_equal_rate, folder / "gaps.png")
@@ -163,7 +168,7 @@ def listed_runs(keys):
 
 def equal_rate(found, curve, rows):
     """Return the section on distances from the VAE's curve, with its method in words."""
-    chosen = [d for d in found if d.kind in study_figures.PANELS]
+    chosen = [d for d in found if d.kind in AT_EQUAL_RATE]
     chord = len(curve) == 2
     text = f"""A VAE buys a lower reconstruction loss with a higher KL divergence by a smaller weight β of the KL, without any denoising. So
 each variant is set against the curve of VAEs of several β at its own KL divergence, the rate. The curve of a seed runs through that
@@ -184,7 +189,7 @@ one judge.{CHORD if chord else ""}
         "| at equal rate | pairs | difference from the VAE | 95 %, over seeds | 95 %, over test images | |",
         "|---|---|---|---|---|---|",
     ]
-    for d in sorted(chosen, key=lambda d: list(study_figures.PANELS).index(d.kind)):
+    for d in sorted(chosen, key=lambda d: AT_EQUAL_RATE.index(d.kind)):
         scale, unit = (100, " points") if d.kind == "error" else (1, " nats")
         what = "classifier error" if d.kind == "error" else "reconstruction"
         lines.append(f"| {what}, {d.variant} | {difference_cells(d, scale, unit, chord)} |")
@@ -324,19 +329,20 @@ def samples_of(term):
 
 def curves_section(rows, records, flat):
     """Return the curves over training, and by how much the last fifth of the epochs still lowered the loss."""
-    lines = [f"![validation {label}](figures/{term}.png)" for term, label in CURVES.items()]
-    worst = {}
-    for row in rows:
-        worst[row["variant"]] = max(worst.get(row["variant"], 0.0), row["last_fifth"])
-    over = [f"{variant} ({value:.3g})" for variant, value in worst.items() if value >= flat]
+    figures = [f"![validation {label}](figures/{term}.png)" for term, label in CURVES.items()]
     text = (
         "Lines are means over seeds, bands reach from the lowest to the highest. Training counts as long enough where the last fifth of "
-        f"the epochs lowers the best validation loss, a model's own objective, by less than {flat:g} nats; here that is at most "
-        f"{max(worst.values()):.3g} ({max(worst, key=worst.get)}){'; too much for ' + ', '.join(over) if over else ''}."
+        f"the epochs lowers the best validation value by less than {flat:g} nats; what reaches that is in bold. The objective, of which "
+        "the best epoch is kept, weighs its terms, and a joint model's has two reconstructions in it; −ELBO is alike for all."
     )
     if {record.run["params"]["learning_rate_schedule"] for record in records.values()} == {"cosine_hold"}:
         text += " What a longer training would bring it does not tell: in that last fifth the learning rate is a hundredth of what it was."
-    return "\n\n".join([text, *lines])
+    table = ["| variant | seeds | last fifth lowers the objective by at most | and −ELBO by |", "|---|---|---|---|"]
+    for variant in dict.fromkeys(row["variant"] for row in rows):
+        lowered = [values_of(rows, variant, term) for term in ("last_fifth", "last_fifth_neg_elbo")]
+        cells = [f"**{each.max():.3f}**" if each.max() >= flat else f"{each.max():.3f}" for each in lowered]
+        table.append(f"| {variant} | {len(lowered[0])} | {cells[0]} | {cells[1]} |")
+    return "\n\n".join([text, "\n".join(table), *figures])
 
 
 def images_section():

@@ -168,7 +168,7 @@ def test_a_report_of_part_of_a_study_says_what_is_missing(copy, monkeypatch):
         shutil.rmtree(copy / "results" / "digits" / "runs" / name)
     again(copy, report_only=True)
     report = (copy / "results" / "digits" / "report.md").read_text()
-    assert "4 of 6 runs" in report and "Still to be trained: dvae (seed 0), vae (seed 1)." in report
+    assert "4 of 6 runs" in report and "Without a record, to be trained or diverged: dvae (seed 0), vae (seed 1)." in report
     assert "Without a distance, a VAE of the curve is missing: dvae (seed 1)." in report and "gaps.png" not in report
 
 
@@ -180,7 +180,7 @@ def test_a_run_that_diverges_is_left_out(copy, monkeypatch, capsys):
     monkeypatch.setattr(compare, "train_run", diverge)
     again(copy)
     assert "vae-seed0: kl became nan at step 1 of epoch 1. The study goes on without it." in capsys.readouterr().out
-    assert "Still to be trained: vae (seed 0)." in (copy / "results" / "digits" / "report.md").read_text()
+    assert "Without a record, to be trained or diverged: vae (seed 0)." in (copy / "results" / "digits" / "report.md").read_text()
 
 
 def test_a_judge_begun_otherwise_is_refused(copy, monkeypatch):

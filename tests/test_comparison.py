@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from tfdvae import comparison
-from tfdvae.comparison import along_curve, bound_differences, denoising_differences, differences, left_out, matched_rate, t_interval
+from tfdvae.comparison import (
+    Difference,
+    along_curve,
+    bound_differences,
+    denoising_differences,
+    differences,
+    left_out,
+    matched_rate,
+    t_interval,
+)
 
 
 def test_t_interval_by_hand():
@@ -34,6 +43,26 @@ def test_distance_from_the_curve_by_hand():
     }
     found = matched_rate(means, ("vae", "half"))
     assert found == {("reconstruction", "dvae"): {0: pytest.approx(-1.0)}, ("error", "dvae"): {0: pytest.approx(0.005)}}
+
+
+def test_the_vae_within_is_set_against_the_curve_of_the_same_loss():
+    means = {
+        ("vae", 0): {"kl": 20.0, "reconstruction": 74.0},
+        ("half", 0): {"kl": 30.0, "reconstruction": 68.0},
+        ("dvae", 0): {"kl": 25.0, "reconstruction": 73.5, "vae_reconstruction": 72.0},
+    }
+    found = matched_rate(means, ("vae", "half"))  # 71 at 25
+    assert found == {("reconstruction", "dvae"): {0: pytest.approx(2.5)}, ("vae_reconstruction", "dvae"): {0: pytest.approx(1.0)}}
+
+
+def test_a_difference_is_shown_beyond_both_intervals_together():
+    def shown(mean, over_seeds, over_images):
+        return Difference("reconstruction", "dvae", (mean,) * 3, (0, 1, 2), over_seeds, over_images).shown
+
+    assert shown(1.0, (0.5, 1.5), (0.2, 1.8))  # sqrt(0.5^2 + 0.8^2) = 0.94
+    assert not shown(1.0, (0.1, 1.9), (0.1, 1.9))  # each excludes zero, sqrt(2) 0.9 = 1.27 does not
+    assert shown(-1.0, (-9.0, -0.5), (-9.0, -0.5))  # the arms towards zero count
+    assert not shown(1.0, None, (0.9, 1.1)) and not shown(1.0, (0.9, 1.1), None)
 
 
 def test_a_vae_left_out_of_the_curve_by_hand():

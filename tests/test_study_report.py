@@ -5,7 +5,7 @@ import pytest
 
 from tfdvae.comparison import Difference
 from tfdvae.records import Record
-from tfdvae.study_report import bounds_table, curves_section, last_fifth, not_on_curve, runs_csv, verdict
+from tfdvae.study_report import bounds_table, compared_terms, curves_section, last_fifth, not_on_curve, outputs_table, runs_csv, verdict
 
 BELOW, ACROSS = (-3.0, -1.0), (-1.0, 1.0)
 
@@ -56,7 +56,21 @@ def test_what_more_samples_gain_is_of_the_same_images_and_seeds():
     lines = bounds_table(records, {"bound_5": {}, "bound_50": {}}).splitlines()
     assert [cell.strip() for cell in lines[-2].split("|")[1:7]] == ["vae", "5", "3", "1", "60.00", ""]
     # (89 + 79.5) / 2 and (70 + 60) / 2; the gain of the first seed is (1 + 0.5) / 2
-    assert [cell.strip() for cell in lines[-1].split("|")[1:7]] == ["vae", "50", "2", "2", "74.62 ± 13.61", "0.75 over 5"]
+    assert [cell.strip() for cell in lines[-1].split("|")[1:7]] == ["vae", "50", "2", "2", "74.62 ± 13.61", "0.75 more with 5"]
+
+
+def test_a_joint_model_s_distance_in_its_two_parts():
+    within = Difference("vae_reconstruction", "dvae", (-2.0,) * 3, (0, 1, 2), BELOW, BELOW)
+    denoised = Difference("denoised", "dvae", (-2.0,) * 3, (0, 1, 2), BELOW, BELOW)
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in outputs_table([denoised, within], ["dvae"], True).splitlines()]
+    assert [(cells[1].split(",")[0], cells[-1]) for cells in lines[-2:]] == [("VAE within", "below the chord"), ("DAE's output", "lower")]
+
+
+def test_an_output_that_was_not_trained_is_not_compared():
+    def terms(vae_weight):
+        return set(compared_terms(Record({"params": {"vae_weight": vae_weight}}, {}, [], {"kl": 0, "vae_reconstruction": 0}, {}, [], None)))
+
+    assert terms(1.0) == {"kl", "vae_reconstruction"} and terms(0.0) == {"kl"}
 
 
 def test_a_column_that_a_run_lacks_stays_empty():

@@ -14,16 +14,16 @@ import scipy.stats
 
 CONFIDENCE = 0.95
 RESAMPLES = 1_000  # of test images
-AT_EQUAL_RATE = ("reconstruction", "error")  # terms that are set against the curve
-TERMS = ("kl", *AT_EQUAL_RATE)
+CURVE_OF = {"reconstruction": "reconstruction", "error": "error", "vae_reconstruction": "reconstruction"}  # term -> its curve's term
+TERMS = ("kl", *CURVE_OF)
 
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
     """A variant's difference from the VAE, lower being better.
 
-    `kind` is "reconstruction" or "error" at equal KL, against the curve of the same seed; or "neg_elbo" or a bound, against the VAE of the
-    same seed; or "denoised", the final reconstruction against that of the VAE within.
+    `kind` is "reconstruction", "error" or, of the VAE within, "vae_reconstruction" at equal KL, against the curve of the same seed; or
+    "neg_elbo" or a bound, against the VAE of the same seed; or "denoised", the final reconstruction against that of the VAE within.
     """
 
     kind: str
@@ -40,8 +40,14 @@ class Difference:
 
     @property
     def shown(self):
-        """Whether both intervals exclude zero; a single seed shows nothing."""
-        return all(interval and (interval[0] > 0 or interval[1] < 0) for interval in (self.over_seeds, self.over_images))
+        """Whether zero is farther away than both intervals reach together; a single seed shows nothing.
+
+        Each interval leaves out what the other has. Independent errors add as squares, and so do the intervals' arms towards zero.
+        """
+        if self.over_seeds is None or self.over_images is None:
+            return False
+        arms = [self.mean - low if self.mean > 0 else high - self.mean for low, high in (self.over_seeds, self.over_images)]
+        return abs(self.mean) > math.hypot(*arms)
 
 
 def t_interval(values):
@@ -67,24 +73,25 @@ def matched_rate(means, curve):
     """Return the distances of runs from the curve of the VAE with their seed, at their own rate.
 
     Args:
-        means: (variant, seed) -> dict of means over test images, of "kl" and of any of "reconstruction" and "error".
+        means: (variant, seed) -> dict of means over test images, of "kl" and of any of `CURVE_OF`.
         curve: variants that make it up.
 
     Returns:
         dict (kind, variant) -> {seed: distance}; a run is left out where its seed's curve is not complete, or its rate lies beyond it.
     """
     found = {}
-    kinds = [term for term in AT_EQUAL_RATE if all(term in each for each in means.values())]
+    of_curve = [term for term in dict.fromkeys(CURVE_OF.values()) if all(term in each for each in means.values())]
     for seed in sorted({seed for _, seed in means}):
         if not all((variant, seed) in means for variant in curve):  # part of a curve is another curve
             continue
         points = [means[variant, seed] for variant in curve]
-        expected = along_curve([point["kl"] for point in points], [[point[kind] for kind in kinds] for point in points])
+        expected = along_curve([point["kl"] for point in points], [[point[term] for term in of_curve] for point in points])
         for variant, _ in (key for key in means if key[1] == seed and key[0] not in curve):
             own = means[variant, seed]
-            for kind, value in zip(kinds, expected(own["kl"])):
-                if math.isfinite(value):
-                    found.setdefault((kind, variant), {})[seed] = own[kind] - float(value)
+            values = dict(zip(of_curve, map(float, expected(own["kl"]))))
+            for kind, term in CURVE_OF.items():
+                if kind in own and math.isfinite(values.get(term, math.nan)):
+                    found.setdefault((kind, variant), {})[seed] = own[kind] - values[term]
     return found
 
 
@@ -116,7 +123,8 @@ def differences(per_image, curve, baseline="vae"):
     """Return every `Difference` that runs on the same test images allow.
 
     Args:
-        per_image: (variant, seed) -> dict of (n,) arrays "kl", "reconstruction", and where there is a judge "error".
+        per_image: (variant, seed) -> dict of (n,) arrays "kl", "reconstruction", where there is a judge "error", and where there is a VAE
+            within "vae_reconstruction".
         curve: variants that are the VAE at several weights of the KL, the baseline among them.
         baseline: variant for differences of -ELBO.
     """

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from .comparison import AT_EQUAL_RATE, along_curve
+from .comparison import along_curve
 from .plots import COLOURS, focus, label_axis, save
 
 MARKS = "osD^v<>PX*hpd"
@@ -14,6 +14,7 @@ PANELS = {
     "neg_elbo": "−ELBO (nats per image)",
     "error": "classifier error on outputs (%)",
 }
+AT_EQUAL_RATE = ("reconstruction", "error")  # kinds of differences that have a panel
 
 
 def looks(variants):
@@ -44,7 +45,7 @@ def rate_distortion(points, curve, path, title):
             axis.plot(line, scale * values, color="0.6", linewidth=1.2, label="the VAE's curve", zorder=1)
         for variant, (colour, mark, _) in looks(points).items():
             rate, value = points[variant]["kl"], scale * points[variant][term]
-            spread = [each.std(ddof=1) if len(each) > 1 else 0.0 for each in (rate, value)]
+            spread = [each.std(ddof=1) if len(each) > 1 else None for each in (rate, value)]
             axis.errorbar(
                 rate.mean(),
                 value.mean(),

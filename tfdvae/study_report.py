@@ -12,8 +12,9 @@ import re
 import numpy as np
 
 from . import files, plots, study_figures
-from .comparison import AT_EQUAL_RATE, bound_differences, denoising_differences, differences, left_out
+from .comparison import bound_differences, denoising_differences, differences, left_out
 from .runs import Run
+from .study_figures import AT_EQUAL_RATE
 
 FIGURES = "figures"
 SIDE = 5  # images in a row of each variant's grid
@@ -24,6 +25,7 @@ PUBLISHED = {  # R0's, test loss, KL divergence and error: nats per image, one s
 }
 CURVES = {"neg_elbo": "−ELBO", "reconstruction": "reconstruction", "kl": "KL divergence"}
 CHORD = """ The curve has two points here, so it is a chord, which lies above a convex curve: to lie below it is no gain yet."""
+PRIORS = """ The curve's prior is N(0, I), so what another prior gains is part of the distance of the variants that have one."""
 STYLE = """body { max-width: 65rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.5 sans-serif; color: #111; background: #fff }
 img { max-width: 100% } table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto; font-size: 0.8rem }
 th, td { border-bottom: 1px solid #bbb; padding: 0.25rem 0.4rem; text-align: left; vertical-align: bottom } td { white-space: nowrap }
@@ -49,10 +51,9 @@ def write(folder, name, dataset, variants, curve, records, missing, flat):
     order = list(variants)
     records = {key: records[key] for key in sorted(records, key=lambda key: (order.index(key[0]), key[1]))}
     rows = [row_of(*key, record) for key, record in records.items()]
-    per_image = {key: record.per_image for key, record in records.items()}
+    per_image = {key: compared_terms(record) for key, record in records.items()}
     found = differences(per_image, curve)
-    trained_within = {key: record.per_image for key, record in records.items() if record.run["params"]["vae_weight"] > 0}
-    denoised = denoising_differences(trained_within)
+    outputs = [*(d for d in found if d.kind == "vae_reconstruction"), *denoising_differences(per_image)]
     terms = sorted({term for each in per_image.values() for term in each if term.startswith("bound_")}, key=samples_of)
     bounds = {term: {d.variant: d for d in bound_differences(per_image, term)} for term in terms}
 
@@ -62,8 +63,8 @@ def write(folder, name, dataset, variants, curve, records, missing, flat):
         f"# Study {name}: does denoising help?",
         summary(name, records, missing),
         "## At equal rate",
-        equal_rate(found, curve, rows),
-        *(["## What the DAE adds", denoising_table(denoised)] if denoised else []),
+        equal_rate(found, curve, rows, variants),
+        *(["## What the DAE adds", outputs_table(outputs, order, len(curve) == 2)] if outputs else []),
         "## R0's table",
         published_table(dataset, rows, records),
         "## Every variant",
@@ -79,6 +80,12 @@ def write(folder, name, dataset, variants, curve, records, missing, flat):
     text = "\n\n".join(part.strip() for part in parts) + "\n"
     files.write(folder / "report.md", text)
     files.write(folder / "report.html", html(text, folder, f"Study {name}"))
+
+
+def compared_terms(record):
+    """Return a record's terms, but the output of a VAE within only where that was trained."""
+    untrained = {"vae_reconstruction"} if record.run["params"]["vae_weight"] == 0 else ()
+    return {term: values for term, values in record.per_image.items() if term not in untrained}
 
 
 def row_of(variant, seed, record):
@@ -154,7 +161,10 @@ def summary(name, records, missing):
         "the published system, whose VAE and joint DVAE are `vae` and `dvae`; the judge is the classifier that counts errors on outputs."
     )
     if missing:
-        text += f"\n\n**Not finished.** Still to be trained: {listed_runs(missing)}. What stands below is of the runs that there are."
+        text += (
+            f"\n\n**Not finished.** Without a record, to be trained or diverged: {listed_runs(missing)}. What stands below is of the runs "
+            "that there are."
+        )
     return text
 
 
@@ -166,17 +176,19 @@ def listed_runs(keys):
     return ", ".join(f"{variant} (seed{'s' if len(each) > 1 else ''} {', '.join(each)})" for variant, each in seeds.items())
 
 
-def equal_rate(found, curve, rows):
+def equal_rate(found, curve, rows, variants):
     """Return the section on distances from the VAE's curve, with its method in words."""
     chosen = [d for d in found if d.kind in AT_EQUAL_RATE]
     chord = len(curve) == 2
+    priors = any("prior" in changes for changes in variants.values())
     text = f"""A VAE buys a lower reconstruction loss with a higher KL divergence by a smaller weight β of the KL, without any denoising. So
 each variant is set against the curve of VAEs of several β at its own KL divergence, the rate. The curve of a seed runs through that
 seed's VAEs, interpolated by a monotone piecewise cubic (PCHIP). At equal rate the difference in −ELBO is the difference in
 reconstruction. Differences are paired: a run is compared with the VAEs of its own seed, on the same test images. There are two 95 %
-intervals, Student's over seeds and a bootstrap over test images; each leaves out what the other has, so a difference counts as shown only
-where both exclude zero. One seed shows nothing; among many comparisons some are shown by chance; and every classifier error is that of
-one judge.{CHORD if chord else ""}
+intervals, Student's over seeds and a bootstrap over test images. Each leaves out what the other has, so a difference counts as shown only
+where zero is farther away than both reach together (the root of the sum of the squares of their arms towards zero). One seed shows
+nothing; among many comparisons some are shown by chance; and every classifier error is that of one
+judge.{CHORD if chord else ""}{PRIORS if priors else ""}
 
 ![rate and distortion of every variant](figures/rate_distortion.png)
 """
@@ -199,11 +211,15 @@ one judge.{CHORD if chord else ""}
 def interpolation(curve, rows):
     """Return how well the curve tells the distortion of VAEs that it does not run through."""
     distances = left_out({(row["variant"], row["seed"]): row for row in rows}, curve)
-    missed = [f"{v} by {np.mean(list(d.values())):+.2f}" for (kind, v), d in distances.items() if kind == "reconstruction"]
-    if not missed:
+    if not distances:
         return ""
+    missed = {
+        kind: [f"{v} by {scale * np.mean(list(d.values())):+.2f}" for (k, v), d in distances.items() if k == kind]
+        for kind, scale in (("reconstruction", 1), ("error", 100))
+    }
     return f"""How far interpolation can be trusted: with one of its inner VAEs left out, that VAE lies off the curve through the others, in
-nats of reconstruction, {", ".join(missed)}. With every VAE in its place the curve is closer."""
+nats of reconstruction, {", ".join(missed["reconstruction"])}, in points of error, {", ".join(missed["error"])}. Below zero, the curve runs
+too high there, which flatters what is set against it. With every VAE in its place the curve is closer."""
 
 
 def not_on_curve(chosen, curve, rows):
@@ -217,16 +233,19 @@ def not_on_curve(chosen, curve, rows):
     return "\n\n".join(f"Without a distance, {reason}: {listed_runs(runs)}." for reason, runs in reasons.items())
 
 
-def denoising_table(denoised):
-    """Return the differences between the two outputs of joint models."""
+def outputs_table(outputs, order, chord):
+    """Return the differences that parts of joint models make: the VAE within from the curve, and the DAE from the VAE within."""
     text = """A joint model makes two reconstructions from one latent, so at one rate: the output of the VAE within, and what its DAE makes
-of that. The difference is what the DAE adds to the very output that it is given; a model that leaves the output within untrained
-(`vae_weight` 0) is not listed.
+of that. So its distance from the curve has two parts, that of the VAE within, and what the DAE adds to the very output that it is given.
+A model that leaves the output within untrained (`vae_weight` 0) is not listed.
 
-| variant | runs | DAE's reconstruction minus the VAE's within | 95 %, over seeds | 95 %, over test images | |
-|---|---|---|---|---|---|
+| variant | difference in reconstruction | pairs | | 95 %, over seeds | 95 %, over test images | |
+|---|---|---|---|---|---|---|
 """
-    return text + "\n".join(f"| {d.variant} | {difference_cells(d)} |" for d in denoised)
+    parts = {"vae_reconstruction": "VAE within, from the curve at equal rate", "denoised": "DAE's output, from that of the VAE within"}
+    ordered = sorted(outputs, key=lambda d: (order.index(d.variant), list(parts).index(d.kind)))
+    cells = (difference_cells(d, chord=chord and d.kind == "vae_reconstruction") for d in ordered)
+    return text + "\n".join(f"| {d.variant} | {parts[d.kind]} | {each} |" for d, each in zip(ordered, cells))
 
 
 def difference_cells(d, scale=1, unit=" nats", chord=False):
@@ -263,7 +282,8 @@ def published_table(dataset, rows, records):
             loss, kl, error = published[variant]
             lines.append(f"| R0's {variant.upper()} | {loss:.2f} | {kl:.2f} | {loss + kl:.2f} | {100 * error:.2f} % |")
     notes = dict.fromkeys(record.run["data"]["note"] for record in records.values())
-    sentences = ["Mean ± standard deviation over seeds.", *(f"Note: {note}." for note in notes if note)]
+    of_r0 = "R0's models had one seed and were trained with labels, and its loss has an L2 penalty in it."
+    sentences = ["Mean ± standard deviation over seeds.", *([of_r0] if published else []), *(f"Note: {note}." for note in notes if note)]
     return "\n".join(lines) + "\n\n" + " ".join(sentences)
 
 
@@ -300,10 +320,11 @@ def bounds_table(records, bounds):
     """Return the importance-weighted bounds, `bounds` being term -> variant -> `Difference`, with fewer samples first."""
     text = """Importance-weighted bounds on log p(x) of test images whose pixels are drawn once, black or white, with their grey value as
 probability; the encoder sees the grey image, as in training. Nats per image, lower is better. What more samples gain is of the same
-images and seeds; the slack that is left may differ from model to model.
+images and seeds. Differences and their intervals are of the bounds: the slack that is left, of which the gain tells, may differ from model
+to model.
 """
     lines = [
-        "| variant | samples | test images | seeds | −log p(x) ≤ | gain by samples | pairs | minus the vae's | 95 %, over seeds "
+        "| variant | samples | test images | seeds | −log p(x) ≤ | with fewer samples | pairs | minus the vae's | 95 %, over seeds "
         "| over test images | |",
         "|" + "---|" * 11,
     ]
@@ -316,7 +337,7 @@ images and seeds; the slack that is left may differ from model to model.
             means = np.array([-values[term].mean(dtype=np.float64) for values in having])
             spread = f" ± {means.std(ddof=1):.2f}" if len(means) > 1 else ""
             gains = [(each[term] - each[looser][:n]).mean(dtype=np.float64) for each in having if len(each.get(looser, ())) >= n]
-            gain = f"{np.mean(gains):.2f} over {samples_of(looser):,}" if gains else ""
+            gain = f"{np.mean(gains):.2f} more with {samples_of(looser):,}" if gains else ""
             cells = difference_cells(bounds[term][variant], unit="") if variant in bounds[term] else " | | | | "
             lines.append(f"| {variant} | {samples_of(term):,} | {n:,} | {len(means)} | {means.mean():.2f}{spread} | {gain} | {cells} |")
     return text + "\n" + "\n".join(lines)
@@ -333,10 +354,15 @@ def curves_section(rows, records, flat):
     text = (
         "Lines are means over seeds, bands reach from the lowest to the highest. Training counts as long enough where the last fifth of "
         f"the epochs lowers the best validation value by less than {flat:g} nats; what reaches that is in bold. The objective, of which "
-        "the best epoch is kept, weighs its terms, and a joint model's has two reconstructions in it; −ELBO is alike for all."
+        "the best epoch is kept, weighs its terms, and a joint model's has two reconstructions in it."
     )
+    if "im_dvae" in {record.run["params"]["model"] for record in records.values()}:
+        text += " An im_dvae's validation values are of corrupted images."
     if {record.run["params"]["learning_rate_schedule"] for record in records.values()} == {"cosine_hold"}:
-        text += " What a longer training would bring it does not tell: in that last fifth the learning rate is a hundredth of what it was."
+        text += (
+            " Flat is not converged: in that last fifth the learning rate is a hundredth of what it was, and more epochs before it may "
+            "lower all of them further."
+        )
     table = ["| variant | seeds | last fifth lowers the objective by at most | and −ELBO by |", "|---|---|---|---|"]
     for variant in dict.fromkeys(row["variant"] for row in rows):
         lowered = [values_of(rows, variant, term) for term in ("last_fifth", "last_fifth_neg_elbo")]

@@ -30,6 +30,7 @@ from .errors import InputError, check_choice
 from .files import reason
 
 fold_in = tf.random.experimental.stateless_fold_in
+as_written = tf.autograph.experimental.do_not_convert  # no pipeline here branches on a tensor, and to convert them all takes seconds
 
 SPLIT_SEED = 1797  # of the test set where a dataset brings none: the same for every run
 FIXED_SEED = 784  # of what is drawn in images that are read in order: binarisation, and the pixels of variance_NAME
@@ -79,6 +80,7 @@ class Dataset:
     def steps_per_epoch(self, batch_size):
         return math.ceil(self.sizes[TRAIN] / batch_size)
 
+    @as_written
     def train(self, batch_size, seed=0, first_epoch=0, flip=False):
         """Return an endless pipeline over the training set; give `fit` this dataset's `steps_per_epoch`.
 
@@ -114,11 +116,13 @@ class Dataset:
         """Return a pipeline over the test set, in order."""
         return self.in_order(TEST, batch_size)
 
+    @as_written
     def in_order(self, part, batch_size):
         """Return a pipeline over a part, in order; what is drawn in its images is the same every time, and other than in other parts."""
         batches = self.parts[part].batches(batch_size).enumerate()
         return batches.map(lambda i, batch: self.convert(batch, fold_in(tf.stack([FIXED_SEED, i]), part))).prefetch(tf.data.AUTOTUNE)
 
+    @as_written
     def pixel_variances(self, part, batch_size):
         """Return a pipeline over the true variance of every pixel of the images of a variance_NAME, in order: (B, H, W, C)."""
         return self.parts[part].batches(batch_size).map(lambda images, *_: tf.square(tf.cast(images, tf.float32) / 255.0))
@@ -334,7 +338,7 @@ def _tfds(name, image_size, limit):
     total = sum(builder.info.splits[split].num_examples for split in splits)
 
     def source(split):
-        @tf.autograph.experimental.do_not_convert  # which would warn that it cannot convert what is called here
+        @as_written  # to convert would warn that what is called here cannot be
         def stream():
             read = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
             wanted = {key: True for key in (image_key, label_key) if key}

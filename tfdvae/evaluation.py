@@ -30,7 +30,7 @@ def evaluate_model(model, batches, classifier=None):
         "class_of_output", the classes seen, where there is a classifier.
     """
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False, reduce_retracing=True)
     def terms_of(images, labels, seed):
         terms = model.evaluation_terms(images, labels, seed=seed)
         if classifier is not None:
@@ -61,7 +61,7 @@ def corrupted_errors(model, batches, corruption):
         "mse_from_clean", what it makes of the clean one. And the first `GRID` of clean, corrupted and reconstructed images.
     """
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False, reduce_retracing=True)
     def restore(images, seed):
         corrupted = corruption(images, seed=seed)
         return corrupted, model.reconstruct(corrupted), model.reconstruct(images)
@@ -104,7 +104,7 @@ def optimal_denoising(model, batches, variances):
 
 def read_codes(model, batches):
     """Yield codes (B, latent_dim), images (B, H, W, C) and classes (B,) or None, as arrays, of each batch of a pipeline."""
-    encode = tf.function(model.codes, reduce_retracing=True)
+    encode = tf.function(model.codes, autograph=False, reduce_retracing=True)
     for batch in batches:
         images = images_of(batch)
         yield encode(images).numpy(), images.numpy(), batch[1].numpy() if isinstance(batch, tuple) else None

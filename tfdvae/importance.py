@@ -47,9 +47,9 @@ def importance_bounds(model, batches, samples, check=lambda: None):
     Returns:
         (n,) array, nats.
     """
-    encode = tf.function(model.encode, reduce_retracing=True)  # eagerly it rounds otherwise than in the records that there are
+    encode = tf.function(model.encode, autograph=False, reduce_retracing=True)  # eagerly it rounds otherwise than in committed records
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False, reduce_retracing=True)
     def add(total, images, mean, log_variance, seed, samples):
         weights = log_weights(model, images, mean, log_variance, seed, samples)
         return tf.reduce_logsumexp(tf.concat([total[tf.newaxis], weights], axis=0), axis=0)

@@ -351,3 +351,20 @@ def test_a_folder_that_was_held_for_nothing_is_gone_again(tmp_path):
     with Run(tmp_path / "mine").held():
         pass
     assert list((tmp_path / "mine").iterdir()) == []
+
+
+def test_the_revision_is_marked_where_code_differs_and_not_where_results_do(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "__file__", str(tmp_path / "tfdvae" / "runs.py"))
+    (tmp_path / "results").mkdir()
+    for name in ("setup.py", "results/report.md"):
+        (tmp_path / name).write_text("first")
+    assert runs.git_revision() is None
+    who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+    for words in (("init", "-q"), ("add", "."), (*who, "commit", "-qm", "first")):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True)
+    revision = runs.git_revision()
+    assert len(revision) == 40
+    (tmp_path / "results" / "report.md").write_text("second")
+    assert runs.git_revision() == revision
+    (tmp_path / "setup.py").write_text("second")
+    assert runs.git_revision() == f"{revision} with changes"

@@ -433,13 +433,16 @@ def versions():
 
 
 def git_revision():
-    """Return the revision of the code that runs, marked where files differ from it, or None outside a checkout."""
+    """Return the revision of the code that runs, marked where files outside results/ differ from it, or None outside a checkout."""
     root = pathlib.Path(__file__).parent.parent
     if not (root / "setup.py").exists():  # installed; a checkout around it would be another project's
         return None
+
+    def git(*words):
+        return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+
     try:
-        revision = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
-        status = subprocess.run(["git", "status", "--porcelain", "-uno"], cwd=root, capture_output=True, text=True, check=True).stdout
-        return revision + (" with changes" if status.strip() else "")
+        changed = git("status", "--porcelain", "-uno", "--", ".", ":!results")  # where a study writes its report while it runs
+        return git("rev-parse", "HEAD") + (" with changes" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return None

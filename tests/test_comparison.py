@@ -15,6 +15,7 @@ from tfdvae.comparison import (
     left_out,
     matched_rate,
     t_interval,
+    term_differences,
 )
 
 
@@ -131,3 +132,19 @@ def test_two_outputs_of_a_model_are_compared_image_by_image():
     # the first image alone gives -1 with every seed, the second -2 and -1
     assert found.over_images == (-1.5, -1.0) and not found.shown
     assert denoising_differences({("vae", 0): values["vae", 0]}) == []
+
+
+def test_differences_in_a_term_by_hand():
+    per_image = {
+        ("vae", 0): {"kl": np.array([1.0, 3.0]), "bound_5": np.array([-9.0, -7.0])},
+        ("dvae", 0): {"kl": np.array([4.0, 4.0]), "bound_5": np.array([-6.0, -6.0])},
+        ("vae", 1): {"kl": np.array([2.0, 2.0])},
+        ("dvae", 1): {"kl": np.array([3.0, 5.0])},
+        ("dvae", 2): {"kl": np.array([9.0, 9.0])},  # nothing to be set against
+    }
+    (kl,) = term_differences(per_image, "kl")
+    assert (kl.kind, kl.variant, kl.per_seed, kl.seeds) == ("kl", "dvae", (2.0, 2.0), (0, 1))
+    (bound,) = bound_differences(per_image, "bound_5")
+    assert bound.per_seed == (-2.0,)  # -log p(x) falls from 8 to 6
+    (other_way,) = term_differences(per_image, "kl", baseline="dvae")
+    assert (other_way.variant, other_way.per_seed) == ("vae", (-2.0, -2.0))

@@ -5,7 +5,17 @@ import pytest
 
 from tfdvae.comparison import Difference
 from tfdvae.records import Record
-from tfdvae.study_report import bounds_table, compared_terms, curves_section, last_fifth, not_on_curve, outputs_table, runs_csv, verdict
+from tfdvae.study_report import (
+    bounds_table,
+    claims_table,
+    compared_terms,
+    curves_section,
+    last_fifth,
+    not_on_curve,
+    outputs_table,
+    runs_csv,
+    verdict,
+)
 
 BELOW, ACROSS = (-3.0, -1.0), (-1.0, 1.0)
 
@@ -97,3 +107,25 @@ def test_training_that_was_too_short_is_in_bold():
     ]
     table = [line for line in curves_section(rows, {}, flat=0.1).splitlines() if line.startswith("|")]
     assert table[2:] == ["| vae | 2 | 0.050 | 0.099 |", "| dvae | 1 | **0.100** | 0.000 |"]
+
+
+def test_claims_are_of_the_dvae_and_of_what_differs_in_the_prior_alone():
+    def terms(loss, kl):
+        return {"reconstruction": np.full(4, loss), "kl": np.full(4, kl)}
+
+    variants = {
+        "vae": {"model": "vae"},
+        "dvae": {"model": "dvae"},
+        "vae_mixture": {"model": "vae", "prior": "mixture"},
+        "half_mixture": {"model": "vae", "prior": "mixture", "kl_weight": 0.5},  # nothing is like it
+    }
+    of_variants = {"vae": (70.0, 20.0), "dvae": (68.0, 26.0), "vae_mixture": (69.5, 19.0), "half_mixture": (60.0, 30.0)}
+    per_image = {(variant, seed): terms(*values) for variant, values in of_variants.items() for seed in range(2)}
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in claims_table(per_image, variants).splitlines()[-4:]]
+    assert [(cells[0], cells[1], cells[3]) for cells in lines] == [
+        ("dvae minus vae", "loss", "-2.00 nats"),
+        ("dvae minus vae", "KL divergence", "+6.00 nats"),
+        ("vae_mixture minus vae", "loss", "-0.50 nats"),
+        ("vae_mixture minus vae", "KL divergence", "-1.00 nats"),
+    ]
+    assert claims_table({("vae", 0): terms(70.0, 20.0)}, variants) == ""

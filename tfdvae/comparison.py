@@ -22,8 +22,9 @@ TERMS = ("kl", *CURVE_OF)
 class Difference:
     """A variant's difference from the VAE, lower being better.
 
-    `kind` is "reconstruction", "error" or, of the VAE within, "vae_reconstruction" at equal KL, against the curve of the same seed; or
-    "neg_elbo" or a bound, against the VAE of the same seed; or "denoised", the final reconstruction against that of the VAE within.
+    `kind` is "reconstruction", "error" or, of the VAE within, "vae_reconstruction" at equal KL, against the curve of the same seed; a term,
+    "neg_elbo" or a bound, against the baseline of the same seed, at whatever rate each has; or "denoised", the final reconstruction against
+    that of the VAE within.
     """
 
     kind: str
@@ -140,13 +141,18 @@ def differences(per_image, curve, baseline="vae"):
     return _with_intervals([per_image[run][term] for run, term in names], of)
 
 
+def term_differences(per_image, term, baseline="vae"):
+    """Return the `Difference` in a term of every run that has it from the baseline's run of its seed, each at the rate that it has."""
+    runs = [run for run, terms in per_image.items() if term in terms]
+    return _with_intervals(
+        [per_image[run][term] for run in runs], lambda averages: against_baseline(dict(zip(runs, averages)), baseline, term)
+    )
+
+
 def bound_differences(per_image, term, baseline="vae"):
     """Return the `Difference` of every run that has an importance-weighted bound of this name from the baseline's run of its seed, of
     -log p(x): lower is better."""
-    runs = [run for run, terms in per_image.items() if term in terms]
-    return _with_intervals(
-        [-per_image[run][term] for run in runs], lambda averages: against_baseline(dict(zip(runs, averages)), baseline, term)
-    )
+    return term_differences({run: {term: -terms[term]} for run, terms in per_image.items() if term in terms}, term, baseline)
 
 
 def denoising_differences(per_image):

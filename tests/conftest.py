@@ -13,10 +13,12 @@ import pytest
 from PIL import Image
 
 ROOT = pathlib.Path(__file__).parent.parent
+LONGEST = ("test_faults.py", "test_scripts.py", "test_compare.py", "test_data.py")  # first, or one process ends long after the others
 
 
 def pytest_collection_modifyitems(items):
-    """Skip what needs prepared MNIST and CIFAR-10 where TFDS_DATA_DIR does not hold them."""
+    """Take the longest files first; skip what needs prepared MNIST and CIFAR-10 where TFDS_DATA_DIR does not hold them."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
     directory = pathlib.Path(os.environ.get("TFDS_DATA_DIR", ""))
     if not all((directory / name).is_dir() for name in ("mnist", "cifar10")):
         for item in items:

@@ -307,12 +307,12 @@ nothing of who pays less for what; paired and judged as above.
 
 def likes_of(variants):
     """Return variant -> the variant that differs from it in the prior alone, which is N(0, I) there."""
-    of_others = {
-        variant: {name: value for name, value in changes.items() if name != "prior"}
+    return {
+        variant: like
         for variant, changes in variants.items()
-        if "prior" in changes
+        for like, others in variants.items()
+        if changes.keys() - others.keys() == {"prior"} and changes.items() >= others.items()
     }
-    return {variant: like for variant, rest in of_others.items() for like, changes in variants.items() if changes == rest}
 
 
 def spread_cells(rows, variant):

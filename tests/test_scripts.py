@@ -97,6 +97,19 @@ def test_warnings_of_tensorflow_still_come_through(tmp_path):
     assert done.stderr == "before\nW0000 00:00 a warning\nE0000 00:00 a failure\n"
 
 
+def test_functions_traced_for_one_run_after_another_are_no_warning():
+    code = (
+        "from tfdvae.startup import import_tensorflow\n"
+        "import_tensorflow()\n"
+        "import tensorflow as tf\n"
+        "def double(x): return 2 * x\n"
+        "for _ in range(6): tf.function(double)(tf.constant(1.0))\n"
+        "tf.get_logger().warning('a warning')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stderr == "WARNING:tensorflow:a warning\n"
+
+
 def test_evaluate_makes_the_table_twice_alike(trained, monkeypatch, capsys):
     folder, _ = trained
     runs = [f"runs/digits-{model}-seed0" for model in ("vae", "dvae", "classifier")]

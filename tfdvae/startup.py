@@ -1,5 +1,6 @@
 """Import TensorFlow without the lines that it prints about itself, and without losing any other."""
 
+import logging
 import os
 import pathlib
 import re
@@ -10,6 +11,7 @@ import sys
 # usable CUDA is an error to TensorFlow; where the machine has no NVIDIA device, it is none to anyone.
 CHATTER = rb"^I\d{4} |^WARNING: All log messages before absl::InitializeLog|^To enable the following instructions:"
 NO_CUDA = rb"|^[WE]\d{4} .*(cuInit|cuda drivers|libcuda)"
+RETRACED = "triggered tf.function retracing"  # a warning of functions made again and again; here every run must have its own
 
 
 def import_tensorflow():
@@ -20,6 +22,7 @@ def import_tensorflow():
     """
     if "tensorflow" in sys.modules:
         return
+    logging.getLogger("tensorflow").addFilter(lambda record: RETRACED not in record.getMessage())
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # no lines of information later on, warnings stay
     if not hasattr(os, "fork"):
         import tensorflow  # noqa: F401

@@ -53,17 +53,18 @@ def write(folder, name, dataset, variants, curve, records, missing, flat):
     rows = [row_of(*key, record) for key, record in records.items()]
     per_image = {key: compared_terms(record) for key, record in records.items()}
     found = differences(per_image, curve)
+    at_equal_rate = [d for d in found if d.kind in AT_EQUAL_RATE]
     outputs = [*(d for d in found if d.kind == "vae_reconstruction"), *denoising_differences(per_image)]
     terms = sorted({term for each in per_image.values() for term in each if term.startswith("bound_")}, key=samples_of)
     bounds = {term: {d.variant: d for d in bound_differences(per_image, term)} for term in terms}
 
     files.write(folder / "runs.csv", runs_csv(rows))
-    draw(folder / FIGURES, name, order, curve, records, rows, found)
+    draw(folder / FIGURES, name, order, curve, records, rows, at_equal_rate)
     parts = [
         f"# Study {name}: does denoising help?",
         summary(name, records, missing),
         "## At equal rate",
-        equal_rate(found, curve, rows, variants),
+        equal_rate(at_equal_rate, curve, rows, variants),
         *(["## What the DAE adds", outputs_table(outputs, order, len(curve) == 2)] if outputs else []),
         "## R0's table",
         published_table(dataset, rows, records),
@@ -131,12 +132,11 @@ def values_of(rows, variant, term):
     return np.array([row[term] for row in rows if row["variant"] == variant and term in row])
 
 
-def draw(folder, name, order, curve, records, rows, found):
+def draw(folder, name, order, curve, records, rows, at_equal_rate):
     """Draw every figure."""
     there = [variant for variant in order if any(variant == key[0] for key in records)]
     points = {variant: {term: values_of(rows, variant, term) for term in ("kl", *study_figures.PANELS)} for variant in there}
     study_figures.rate_distortion(points, curve, folder / "rate_distortion.png", f"study {name}, test set")
-    at_equal_rate = [d for d in found if d.kind in AT_EQUAL_RATE]
     (folder / "gaps.png").unlink(missing_ok=True)
     if at_equal_rate:
         study_figures.gaps(at_equal_rate, folder / "gaps.png")
@@ -177,9 +177,8 @@ def listed_runs(keys):
     return ", ".join(f"{variant} (seed{'s' if len(each) > 1 else ''} {', '.join(each)})" for variant, each in seeds.items())
 
 
-def equal_rate(found, curve, rows, variants):
+def equal_rate(at_equal_rate, curve, rows, variants):
     """Return the section on distances from the VAE's curve, with its method in words."""
-    chosen = [d for d in found if d.kind in AT_EQUAL_RATE]
     chord = len(curve) == 2
     priors = any("prior" in changes for changes in variants.values())
     text = f"""A VAE buys a lower reconstruction loss with a higher KL divergence by a smaller weight β of the KL, without any denoising. So
@@ -193,8 +192,8 @@ judge.{CHORD if chord else ""}{PRIORS if priors else ""}
 
 ![rate and distortion of every variant](figures/rate_distortion.png)
 """
-    without = not_on_curve(chosen, curve, rows)
-    if not chosen:
+    without = not_on_curve(at_equal_rate, curve, rows)
+    if not at_equal_rate:
         return f"{text}\n{without}"
     lines = [
         "![distances from the VAE's curve](figures/gaps.png)",
@@ -202,7 +201,7 @@ judge.{CHORD if chord else ""}{PRIORS if priors else ""}
         "| at equal rate | pairs | difference from the VAE | 95 %, over seeds | 95 %, over test images | |",
         "|---|---|---|---|---|---|",
     ]
-    for d in sorted(chosen, key=lambda d: AT_EQUAL_RATE.index(d.kind)):
+    for d in sorted(at_equal_rate, key=lambda d: AT_EQUAL_RATE.index(d.kind)):
         scale, unit = (100, " points") if d.kind == "error" else (1, " nats")
         what = "classifier error" if d.kind == "error" else "reconstruction"
         lines.append(f"| {what}, {d.variant} | {difference_cells(d, scale, unit, chord)} |")
@@ -223,9 +222,9 @@ nats of reconstruction, {", ".join(missed["reconstruction"])}, in points of erro
 too high there, which flatters what is set against it. With every VAE in its place the curve is closer."""
 
 
-def not_on_curve(chosen, curve, rows):
+def not_on_curve(at_equal_rate, curve, rows):
     """Return which runs have no distance from the curve, and why."""
-    there, placed = {(row["variant"], row["seed"]) for row in rows}, {(d.variant, seed) for d in chosen for seed in d.seeds}
+    there, placed = {(row["variant"], row["seed"]) for row in rows}, {(d.variant, seed) for d in at_equal_rate for seed in d.seeds}
     reasons = {}
     for variant, seed in ((row["variant"], row["seed"]) for row in rows if row["variant"] not in curve):
         whole = all((each, seed) in there for each in curve)

@@ -206,6 +206,16 @@ def test_a_study_that_was_changed_is_not_mixed_with_what_it_was(copy, monkeypatc
         again(copy)
 
 
+def test_runs_on_different_images_are_not_averaged():
+    def record(**changed):
+        return records.Record({"data": {"test_fingerprint": "t", "stored_fingerprint": "s", "sizes": [3, 1, 1]} | changed}, *[None] * 6)
+
+    compare.check_same_data({("vae", 0): record(), ("vae", 1): record()}, "results")
+    for changed in ({"test_fingerprint": "x"}, {"stored_fingerprint": "x"}, {"sizes": [2, 2, 1]}):
+        with pytest.raises(InputError, match="data: vae-seed0 and dvae-seed0 in results are of different images"):
+            compare.check_same_data({("vae", 0): record(), ("vae", 1): record(), ("dvae", 0): record(**changed)}, "results")
+
+
 def test_a_bound_that_a_record_lacks_is_asked_for(copy, monkeypatch):
     no_training(monkeypatch)
     more = dataclasses.replace(STUDY, bounds=(*STUDY.bounds, parameters.Bound(8, 10, ("vae",), 1)))

@@ -1,5 +1,7 @@
 """Words and tables of a study's report, for differences and records made by hand."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -10,10 +12,14 @@ from tfdvae.study_report import (
     claims_table,
     compared_terms,
     curves_section,
+    interpolation,
     last_fifth,
     not_on_curve,
     outputs_table,
+    published_table,
     runs_csv,
+    too_short,
+    variants_table,
     verdict,
 )
 
@@ -66,7 +72,50 @@ def test_what_more_samples_gain_is_of_the_same_images_and_seeds():
     lines = bounds_table(records, {"bound_5": {}, "bound_50": {}}).splitlines()
     assert [cell.strip() for cell in lines[-2].split("|")[1:7]] == ["vae", "5", "3", "1", "60.00", ""]
     # (89 + 79.5) / 2 and (70 + 60) / 2; the gain of the first seed is (1 + 0.5) / 2
-    assert [cell.strip() for cell in lines[-1].split("|")[1:7]] == ["vae", "50", "2", "2", "74.62 ± 13.61", "0.75 more with 5"]
+    assert [cell.strip() for cell in lines[-1].split("|")[1:7]] == [
+        "vae",
+        "50",
+        "2",
+        "2",
+        "74.62 ± 13.61",
+        "0.75 more with 5 (1 of the seeds)",
+    ]
+
+
+ROWS = [
+    {"variant": variant, "seed": seed, "reconstruction": loss, "kl": kl, "neg_elbo": loss + kl, "error": error, "error_of_original": 0.005}
+    for variant, seed, loss, kl, error in [
+        *(("vae", 0, 70.0, 20.0, 0.02), ("vae", 1, 72.0, 20.0, 0.04), ("dvae", 0, 69.0, 26.0, 0.02), ("dvae", 1, 67.0, 28.0, 0.02))
+    ]
+]
+
+
+def test_means_and_spreads_stand_beside_what_r0_published():
+    lines = published_table("mnist", ROWS, {}).splitlines()[2:8]
+    assert lines == [
+        "| **CNN on originals** | | | | 0.50 % |",
+        "| R0's CNN | | | | 1.01 % |",
+        "| **vae** | 71.00 ± 1.41 | 20.00 ± 0.00 | 91.00 ± 1.41 | 3.00 ± 1.41 % |",
+        "| R0's VAE | 74.25 | 20.90 | 95.15 | 3.85 % |",
+        "| **dvae** | 68.00 ± 1.41 | 27.00 ± 1.41 | 95.00 ± 0.00 | 2.00 ± 0.00 % |",
+        "| R0's DVAE | 71.65 | 25.73 | 97.38 | 2.99 % |",
+    ]
+
+
+def test_every_variant_has_its_difference_from_the_vae():
+    found = [Difference("neg_elbo", "dvae", (5.0, 3.0), (0, 1), (3.0, 5.0), (3.5, 4.5)), difference("reconstruction")]
+    lines = variants_table({"vae": {"model": "vae"}, "dvae": {"model": "dvae"}}, ROWS, found, {}).splitlines()
+    assert lines[2] == "| vae | 2 | 71.00 ± 1.41 | 20.00 ± 0.00 | 91.00 ± 1.41 | 3.00 ± 1.41 % |  | | | |  |"
+    assert lines[3].endswith("| 2.00 ± 0.00 % | 2 | +4.00 | +3.00 to +5.00 | +3.50 to +4.50 | higher |")
+    assert "- dvae: model dvae" in lines
+
+
+def test_an_inner_vae_that_lies_below_the_curve_of_the_others_is_told_with_its_sign():
+    points = {"a": (10.0, 90.0, 0.06), "b": (20.0, 78.0, 0.05), "c": (30.0, 70.0, 0.02)}
+    rows = [{"variant": v, "seed": 0, "kl": kl, "reconstruction": loss, "error": error} for v, (kl, loss, error) in points.items()]
+    told = " ".join(interpolation(("a", "b", "c"), rows).split())
+    assert "in nats of reconstruction, b by -2.00, in points of error, b by +1.00." in told  # 80 nats and 4 % on the line
+    assert interpolation(("a", "b"), rows) == ""
 
 
 def test_a_joint_model_s_distance_in_its_two_parts():
@@ -97,6 +146,8 @@ def test_the_last_fifth_is_what_it_lowers_the_best_value_by():
     assert last_fifth([9.0, 5.0, 3.0, 4.0, 3.5]) == 0.0  # the best came before
     assert last_fifth([9.0, 5.0, 3.0, 4.0, 2.5]) == 0.5
     assert last_fifth([9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.5]) == 1.5  # two of ten
+    assert last_fifth([9.0, 8.0, 7.0, 6.0, 5.0, 4.5]) == 1.5  # two of six
+    assert last_fifth([9.0]) == math.inf  # nothing came before
 
 
 def test_training_that_was_too_short_is_in_bold():
@@ -107,6 +158,7 @@ def test_training_that_was_too_short_is_in_bold():
     ]
     table = [line for line in curves_section(rows, {}, flat=0.1).splitlines() if line.startswith("|")]
     assert table[2:] == ["| vae | 2 | 0.050 | 0.099 |", "| dvae | 1 | **0.100** | 0.000 |"]
+    assert too_short(rows, flat=0.1) == ["dvae"]
 
 
 def test_claims_are_of_the_dvae_and_of_what_differs_in_the_prior_alone():

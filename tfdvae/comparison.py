@@ -63,11 +63,11 @@ def along_curve(rates, values):
     """Return the function rate -> values of a monotone piecewise cubic through points (PCHIP, Fritsch & Butland 1984); NaN beyond them.
 
     Args:
-        rates: (p,), any order, none twice.
+        rates: (p,), any order; of points with the same rate, as two collapsed posteriors have, the first counts.
         values: (p, ...).
     """
-    order = np.argsort(rates)
-    return scipy.interpolate.PchipInterpolator(np.asarray(rates)[order], np.asarray(values)[order], axis=0, extrapolate=False)
+    rates, order = np.unique(rates, return_index=True)
+    return scipy.interpolate.PchipInterpolator(rates, np.asarray(values)[order], axis=0, extrapolate=False)
 
 
 def matched_rate(means, curve):

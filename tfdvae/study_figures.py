@@ -1,6 +1,7 @@
 """Figures of a study. Every variant has a mark and a line of its own, so that grey print and any eye tell them apart."""
 
 import numpy as np
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -63,7 +64,9 @@ def rate_distortion(points, curve, path, title):
         axis.spines[["top", "right"]].set_visible(False)
     figure.suptitle(f"{title}; bars are standard deviations over seeds")
     beside.axis("off")
-    beside.legend(*axes[0].get_legend_handles_labels(), loc="upper left", frameon=False)
+    handles, labels = axes[0].get_legend_handles_labels()
+    marks = [handle[0] if isinstance(handle, ErrorbarContainer) else handle for handle in handles]  # without bars across them
+    beside.legend(marks, labels, loc="upper left", frameon=False)
     save(figure, path)
 
 

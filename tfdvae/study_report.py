@@ -6,6 +6,7 @@ The same records make the same files, byte for byte; nothing in them depends on 
 import base64
 import csv
 import io
+import math
 import pathlib
 import re
 
@@ -64,7 +65,7 @@ def write(folder, name, dataset, variants, curve, records, missing, flat):
         f"# Study {name}: does denoising help?",
         summary(name, records, missing),
         "## At equal rate",
-        equal_rate(at_equal_rate, curve, rows, variants),
+        equal_rate(at_equal_rate, curve, rows, variants, flat),
         *(["## What the DAE adds", outputs_table(outputs, order, len(curve) == 2)] if outputs else []),
         "## R0's table",
         published_table(dataset, rows, records),
@@ -110,9 +111,14 @@ def row_of(variant, seed, record):
 
 
 def last_fifth(values):
-    """Return by how much the last fifth of the epochs still lowers the best of a term's validation values, one an epoch."""
-    before = max(1, round(0.8 * len(values)))
-    return min(values[:before]) - min(values)
+    """Return by how much the last fifth of the epochs, rounded up, still lowers the best of a term's validation values, one an epoch."""
+    before = len(values) - math.ceil(len(values) / 5)
+    return min(values[:before], default=math.inf) - min(values)
+
+
+def too_short(rows, flat):
+    """Return the variants of which the last fifth of some run's epochs lowers the objective or −ELBO by `flat` nats or more."""
+    return list(dict.fromkeys(row["variant"] for row in rows if max(row["last_fifth"], row["last_fifth_neg_elbo"]) >= flat))
 
 
 def runs_csv(rows):
@@ -177,7 +183,7 @@ def listed_runs(keys):
     return ", ".join(f"{variant} (seed{'s' if len(each) > 1 else ''} {', '.join(each)})" for variant, each in seeds.items())
 
 
-def equal_rate(at_equal_rate, curve, rows, variants):
+def equal_rate(at_equal_rate, curve, rows, variants, flat):
     """Return the section on distances from the VAE's curve, with its method in words."""
     chord = len(curve) == 2
     priors = any("prior" in changes for changes in variants.values())
@@ -205,7 +211,7 @@ judge.{CHORD if chord else ""}{PRIORS if priors else ""}
         scale, unit = (100, " points") if d.kind == "error" else (1, " nats")
         what = "classifier error" if d.kind == "error" else "reconstruction"
         lines.append(f"| {what}, {d.variant} | {difference_cells(d, scale, unit, chord)} |")
-    return "\n".join([text, *lines, "", interpolation(curve, rows), "", without])
+    return "\n\n".join(filter(None, ["\n".join([text, *lines]), interpolation(curve, rows), shortness(rows, flat), without]))
 
 
 def interpolation(curve, rows):
@@ -219,7 +225,17 @@ def interpolation(curve, rows):
     }
     return f"""How far interpolation can be trusted: with one of its inner VAEs left out, that VAE lies off the curve through the others, in
 nats of reconstruction, {", ".join(missed["reconstruction"])}, in points of error, {", ".join(missed["error"])}. Below zero, the curve runs
-too high there, which flatters what is set against it. With every VAE in its place the curve is closer."""
+too high there, which flatters what is set against it. With every VAE in its place the curve is closer, but what it errs by is in no
+interval."""
+
+
+def shortness(rows, flat):
+    """Return whose training was too short for a verdict to hold of more of it, in words."""
+    short, there = too_short(rows, flat), {row["variant"] for row in rows}
+    if not short:
+        return ""
+    named = ", ".join(short) if len(short) < len(there) else "every variant"
+    return f"Too short, by the measure of this study (below, over training), was the training of {named}: more may change these distances."
 
 
 def not_on_curve(at_equal_rate, curve, rows):
@@ -348,7 +364,7 @@ def bounds_table(records, bounds):
     text = """Importance-weighted bounds on log p(x) of test images whose pixels are drawn once, black or white, with their grey value as
 probability; the encoder sees the grey image, as in training. Nats per image, lower is better. What more samples gain is of the same
 images and seeds. Differences and their intervals are of the bounds: the slack that is left, of which the gain tells, may differ from model
-to model.
+to model. Nothing here is at equal rate: a VAE of smaller β, where it has a row, is to be set beside the joint models.
 """
     lines = [
         "| variant | samples | test images | seeds | −log p(x) ≤ | with fewer samples | pairs | minus the vae's | 95 %, over seeds "
@@ -365,6 +381,7 @@ to model.
             spread = f" ± {means.std(ddof=1):.2f}" if len(means) > 1 else ""
             gains = [(each[term] - each[looser][:n]).mean(dtype=np.float64) for each in having if len(each.get(looser, ())) >= n]
             gain = f"{np.mean(gains):.2f} more with {samples_of(looser):,}" if gains else ""
+            gain += f" ({len(gains)} of the seeds)" if 0 < len(gains) < len(means) else ""
             cells = difference_cells(bounds[term][variant], unit="") if variant in bounds[term] else " | | | | "
             lines.append(f"| {variant} | {samples_of(term):,} | {n:,} | {len(means)} | {means.mean():.2f}{spread} | {gain} | {cells} |")
     return text + "\n" + "\n".join(lines)
@@ -380,8 +397,8 @@ def curves_section(rows, records, flat):
     figures = [f"![validation {label}](figures/{term}.png)" for term, label in CURVES.items()]
     text = (
         "Lines are means over seeds, bands reach from the lowest to the highest. Training counts as long enough where the last fifth of "
-        f"the epochs lowers the best validation value by less than {flat:g} nats; what reaches that is in bold. The objective, of which "
-        "the best epoch is kept, weighs its terms, and a joint model's has two reconstructions in it."
+        f"the epochs (rounded up) lowers the best validation value by less than {flat:g} nats; what reaches that is in bold. The "
+        "objective, of which the best epoch is kept, weighs its terms, and a joint model's has two reconstructions in it."
     )
     if "im_dvae" in {record.run["params"]["model"] for record in records.values()}:
         text += " An im_dvae's validation values are of corrupted images."

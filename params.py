@@ -346,6 +346,19 @@ STUDIES = {
             Bound(5_000, 200, ("vae", "dvae", "vae_beta0.5", "vae_mixture", "dvae_mixture"), 3),
         ),
     ),
+    "mnist_long": Study(  # whether longer training turns the answer round: the runs it hangs on, with the epochs of the preset
+        preset="mnist",
+        judge="mnist_classifier",
+        common={"precision": "float32", "epochs": 30, "learning_rate_schedule": "cosine_hold"},
+        variants={
+            "vae": ({"model": "vae"}, 3),
+            "dvae": ({"model": "dvae"}, 3),
+            "vae_beta0.5": ({"model": "vae", "kl_weight": 0.5}, 3),
+            "vae_beta0.7": ({"model": "vae", "kl_weight": 0.7}, 3),
+            "dvae_own_encoder": ({"model": "dvae", "share_encoder": False}, 3),  # the nearest to the curve after 12 epochs
+        },
+        curve=("vae_beta0.5", "vae_beta0.7", "vae"),
+    ),
     "cifar10": Study(
         preset="cifar10",
         judge="cifar10_classifier",

@@ -262,7 +262,7 @@ def test_killed_it_goes_on_where_it_was(how, copy):
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["mnits"], "study: received 'mnits'; expected one of digits, mnist, cifar10"),
+        (["mnits"], "study: received 'mnits'; expected one of digits, mnist, mnist_long, cifar10"),
         (["digits", "--result", "x"], "did you mean --results"),
         (["digits", "--report-only"], "study: digits has no recorded run"),
     ],
@@ -313,7 +313,7 @@ def test_declared_studies_hold_valid_parameters():
     for name, study in parameters.STUDIES.items():
         parameters.check_study(name, study)
         runs = study.runs()
-        assert len(set(runs)) == len(runs) and study.preset == name
+        assert len(set(runs)) == len(runs) and study.preset == name.partition("_")[0]
         params = {variant: study.params(variant, 0) for variant in study.variants}
         assert params["vae"].model == "vae" and params["vae"].kl_weight == 1.0
         assert params["dvae"].model == "dvae" and params["dvae"].share_encoder and params["dvae"].propagate

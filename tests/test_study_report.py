@@ -18,7 +18,7 @@ from tfdvae.study_report import (
     outputs_table,
     published_table,
     runs_csv,
-    too_short,
+    shortness,
     variants_table,
     verdict,
 )
@@ -158,7 +158,8 @@ def test_training_that_was_too_short_is_in_bold():
     ]
     table = [line for line in curves_section(rows, {}, flat=0.1).splitlines() if line.startswith("|")]
     assert table[2:] == ["| vae | 2 | 0.050 | 0.099 |", "| dvae | 1 | **0.100** | 0.000 |"]
-    assert too_short(rows, flat=0.1) == ["dvae"]
+    assert "the training of dvae: more" in shortness(rows, flat=0.1) and "of every variant: more" in shortness(rows, flat=0.05)
+    assert shortness(rows, flat=0.2) == ""
 
 
 def test_claims_are_of_the_dvae_and_of_what_differs_in_the_prior_alone():

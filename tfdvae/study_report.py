@@ -116,11 +116,6 @@ def last_fifth(values):
     return min(values[:before], default=math.inf) - min(values)
 
 
-def too_short(rows, flat):
-    """Return the variants of which the last fifth of some run's epochs lowers the objective or −ELBO by `flat` nats or more."""
-    return list(dict.fromkeys(row["variant"] for row in rows if max(row["last_fifth"], row["last_fifth_neg_elbo"]) >= flat))
-
-
 def runs_csv(rows):
     """Return the rows as CSV; a column that a run has no number for stays empty."""
     text = io.StringIO()
@@ -231,10 +226,10 @@ interval."""
 
 def shortness(rows, flat):
     """Return whose training was too short for a verdict to hold of more of it, in words."""
-    short, there = too_short(rows, flat), {row["variant"] for row in rows}
+    short = dict.fromkeys(row["variant"] for row in rows if max(row["last_fifth"], row["last_fifth_neg_elbo"]) >= flat)
     if not short:
         return ""
-    named = ", ".join(short) if len(short) < len(there) else "every variant"
+    named = ", ".join(short) if len(short) < len({row["variant"] for row in rows}) else "every variant"
     return f"Too short, by the measure of this study (below, over training), was the training of {named}: more may change these distances."
 
 

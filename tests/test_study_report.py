@@ -84,9 +84,12 @@ def test_what_more_samples_gain_is_of_the_same_images_and_seeds():
 
 ROWS = [
     {"variant": variant, "seed": seed, "reconstruction": loss, "kl": kl, "neg_elbo": loss + kl, "error": error, "error_of_original": 0.005}
-    for variant, seed, loss, kl, error in [
-        *(("vae", 0, 70.0, 20.0, 0.02), ("vae", 1, 72.0, 20.0, 0.04), ("dvae", 0, 69.0, 26.0, 0.02), ("dvae", 1, 67.0, 28.0, 0.02))
-    ]
+    for variant, seed, loss, kl, error in (
+        ("vae", 0, 70.0, 20.0, 0.02),
+        ("vae", 1, 72.0, 20.0, 0.04),
+        ("dvae", 0, 69.0, 26.0, 0.02),
+        ("dvae", 1, 67.0, 28.0, 0.02),
+    )
 ]
 
 

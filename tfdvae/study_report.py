@@ -399,8 +399,8 @@ def curves_section(rows, records, flat):
         text += " An im_dvae's validation values are of corrupted images."
     if {record.run["params"]["learning_rate_schedule"] for record in records.values()} == {"cosine_hold"}:
         text += (
-            " Flat is not converged: in that last fifth the learning rate is a hundredth of what it was, and more epochs before it may "
-            "lower all of them further."
+            " Flat is not converged: in that last fifth the learning rate is about a hundredth of what it was, and more epochs before it "
+            "may lower all of them further."
         )
     table = ["| variant | seeds | last fifth lowers the objective by at most | and −ELBO by |", "|---|---|---|---|"]
     for variant in dict.fromkeys(row["variant"] for row in rows):

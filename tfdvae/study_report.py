@@ -31,7 +31,7 @@ STYLE = """body { max-width: 65rem; margin: 2rem auto; padding: 0 1rem; font: 16
 img { max-width: 100% } table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto; font-size: 0.8rem }
 th, td { border-bottom: 1px solid #bbb; padding: 0.25rem 0.4rem; text-align: left; vertical-align: bottom } td { white-space: nowrap }
 @media print { body { font-size: 10pt } table { display: table; font-size: 7pt } th, td { padding: 1pt 2pt } pre { white-space: pre-wrap } }
-code { background: #f2f2f2; padding: 0 0.2rem } pre { overflow-x: auto; background: #f2f2f2; padding: 0.5rem }"""
+code { background: #f2f2f2; padding: 0 0.2rem } pre { overflow-x: auto; background: #f2f2f2; padding: 0.5rem } pre code { padding: 0 }"""
 
 
 def write(folder, name, dataset, variants, curve, records, missing, flat):
@@ -390,9 +390,10 @@ def samples_of(term):
 def curves_section(rows, records, flat):
     """Return the curves over training, and by how much the last fifth of the epochs still lowered the loss."""
     figures = [f"![validation {label}](figures/{term}.png)" for term, label in CURVES.items()]
+    bound = f"{flat:g} nat" if flat == 1 else f"{flat:g} nats"
     text = (
         "Lines are means over seeds, bands reach from the lowest to the highest. Training counts as long enough where the last fifth of "
-        f"the epochs (rounded up) lowers the best validation value by less than {flat:g} nats; what reaches that is in bold. The "
+        f"the epochs (rounded up) lowers the best validation value by less than {bound}; what reaches that is in bold. The "
         "objective, of which the best epoch is kept, weighs its terms, and a joint model's has two reconstructions in it."
     )
     if "im_dvae" in {record.run["params"]["model"] for record in records.values()}:

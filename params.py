@@ -351,10 +351,10 @@ STUDIES = {
         judge="mnist_classifier",
         common={"precision": "float32", "epochs": 30, "learning_rate_schedule": "cosine_hold"},
         variants={
-            "vae": ({"model": "vae"}, 3),
-            "dvae": ({"model": "dvae"}, 3),
-            "vae_beta0.5": ({"model": "vae", "kl_weight": 0.5}, 3),
-            "vae_beta0.7": ({"model": "vae", "kl_weight": 0.7}, 3),
+            "vae": ({"model": "vae"}, 5),
+            "dvae": ({"model": "dvae"}, 5),
+            "vae_beta0.5": ({"model": "vae", "kl_weight": 0.5}, 5),
+            "vae_beta0.7": ({"model": "vae", "kl_weight": 0.7}, 5),
             "dvae_own_encoder": ({"model": "dvae", "share_encoder": False}, 3),  # the nearest to the curve after 12 epochs
         },
         curve=("vae_beta0.5", "vae_beta0.7", "vae"),

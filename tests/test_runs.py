@@ -1,4 +1,5 @@
 import copy
+import functools
 import os
 import subprocess
 import sys
@@ -355,16 +356,19 @@ def test_a_folder_that_was_held_for_nothing_is_gone_again(tmp_path):
 
 def test_the_revision_is_marked_where_code_differs_and_not_where_results_do(tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "__file__", str(tmp_path / "tfdvae" / "runs.py"))
+    revision_now = runs.git_revision.__wrapped__
+    monkeypatch.setattr(runs, "git_revision", functools.cache(revision_now))
     (tmp_path / "results").mkdir()
     for name in ("setup.py", "results/report.md"):
         (tmp_path / name).write_text("first")
-    assert runs.git_revision() is None
+    assert revision_now() is None
     who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
     for words in (("init", "-q"), ("add", "."), (*who, "commit", "-qm", "first")):
         subprocess.run(["git", *words], cwd=tmp_path, check=True)
     revision = runs.git_revision()
     assert len(revision) == 40
     (tmp_path / "results" / "report.md").write_text("second")
-    assert runs.git_revision() == revision
+    assert revision_now() == revision
     (tmp_path / "setup.py").write_text("second")
-    assert runs.git_revision() == f"{revision} with changes"
+    assert revision_now() == f"{revision} with changes"
+    assert runs.git_revision() == revision, "the process began with the code before the change"

@@ -17,6 +17,7 @@ read is also bounded in size, checked in shape, and never a link to a file elsew
 
 import contextlib
 import csv
+import functools
 import hashlib
 import io
 import itertools
@@ -432,6 +433,7 @@ def versions():
     return own | {"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__, "devices": devices}
 
 
+@functools.cache  # the code was read when the process began, and a checkout may move on while a study trains
 def git_revision():
     """Return the revision of the code that runs, marked where files outside results/ differ from it, or None outside a checkout."""
     root = pathlib.Path(__file__).parent.parent

@@ -356,10 +356,11 @@ def variants_table(variants, rows, found, records):
 
 def bounds_table(records, bounds):
     """Return the importance-weighted bounds, `bounds` being term -> variant -> `Difference`, with fewer samples first."""
-    text = """Importance-weighted bounds on log p(x) of test images whose pixels are drawn once, black or white, with their grey value as
-probability; the encoder sees the grey image, as in training. Nats per image, lower is better. What more samples gain is of the same
-images and seeds. Differences and their intervals are of the bounds: the slack that is left, of which the gain tells, may differ from model
-to model. Nothing here is at equal rate: a VAE of smaller β, where it has a row, is to be set beside the joint models.
+    text = """Importance-weighted bounds on log p(x) of the first test images, as many as the table says; their pixels are drawn once,
+black or white, with their grey value as probability, and the encoder sees the grey image, as in training. Nats per image, lower is
+better. What more samples gain is of the same images and seeds. Differences and their intervals are of the bounds: the slack that is left,
+of which the gain tells, may differ from model to model. Nothing here is at equal rate: a VAE of smaller β, where it has a row, is to be
+set beside the joint models.
 """
     lines = [
         "| variant | samples | test images | seeds | −log p(x) ≤ | with fewer samples | pairs | minus the vae's | 95 %, over seeds "

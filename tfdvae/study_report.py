@@ -291,7 +291,7 @@ def published_table(dataset, rows, records):
         lines.append(f"| **{variant}** | {' | '.join(spread_cells(rows, variant))} |")
         if variant in published:
             loss, kl, error = published[variant]
-            lines.append(f"| R0's {variant.upper()} | {loss:.2f} | {kl:.2f} | {loss + kl:.2f} | {100 * error:.2f} % |")
+            lines.append(f"| R0's {variant.upper()} | {loss:.3f} | {kl:.3f} | {loss + kl:.3f} | {100 * error:.2f} % |")
     notes = dict.fromkeys(record.run["data"]["note"] for record in records.values())
     of_r0 = "R0's models had one seed and were trained with labels, and its loss has an L2 penalty in it."
     sentences = ["Mean ± standard deviation over seeds.", *([of_r0] if published else []), *(f"Note: {note}." for note in notes if note)]

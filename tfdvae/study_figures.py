@@ -15,7 +15,10 @@ PANELS = {
     "neg_elbo": "−ELBO (nats per image)",
     "error": "classifier error on outputs (%)",
 }
-AT_EQUAL_RATE = ("reconstruction", "error")  # kinds of differences that have a panel
+AT_EQUAL_RATE = {  # kinds of differences that have a panel
+    "reconstruction": PANELS["reconstruction"],
+    "error": "classifier error on outputs (percentage points)",
+}
 
 
 def looks(variants):
@@ -87,7 +90,7 @@ def gaps(differences, path):
         axis.axvline(0.0, color="0.6", linewidth=1)
         axis.set_yticks(range(len(chosen)), [f"{d.variant} (n = {len(d.seeds)})" for d in chosen])
         axis.set_ylim(-0.5, len(chosen) - 0.5)
-        axis.set_xlabel(PANELS[kind] + "\nminus the VAE's at the same rate; left is better")
+        axis.set_xlabel(AT_EQUAL_RATE[kind] + "\nminus the VAE's at the same rate; left is better")
         axis.spines[["top", "right"]].set_visible(False)
     labels = ("95 % over seeds (t)", "95 % over test images (bootstrap)")
     lines = [Line2D([], [], color=colour, linewidth=2, label=label) for colour, label in zip(COLOURS, labels)]

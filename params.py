@@ -346,7 +346,7 @@ STUDIES = {
             Bound(5_000, 200, ("vae", "dvae", "vae_beta0.5", "vae_mixture", "dvae_mixture"), 3),
         ),
     ),
-    "mnist_long": Study(  # whether longer training turns the answer round: the runs it hangs on, with the epochs of the preset
+    "mnist_long": Study(  # as mnist, but trained until validation is flat, with the epochs of the preset
         preset="mnist",
         judge="mnist_classifier",
         common={"precision": "float32", "epochs": 30, "learning_rate_schedule": "cosine_hold"},
@@ -355,7 +355,15 @@ STUDIES = {
             "dvae": ({"model": "dvae"}, 5),
             "vae_beta0.5": ({"model": "vae", "kl_weight": 0.5}, 5),
             "vae_beta0.7": ({"model": "vae", "kl_weight": 0.7}, 5),
-            "dvae_own_encoder": ({"model": "dvae", "share_encoder": False}, 3),  # the nearest to the curve after 12 epochs
+            "dvae_own_encoder": ({"model": "dvae", "share_encoder": False}, 3),
+            "vae_beta2": ({"model": "vae", "kl_weight": 2.0}, 5),
+            "dvae_two_stage": ({"model": "dvae", "share_encoder": False, "propagate": False}, 3),
+            "im_dvae": ({"model": "im_dvae"}, 3),
+            "vae_mixture": ({"model": "vae", "prior": "mixture"}, 3),
+            "dvae_mixture": ({"model": "dvae", "prior": "mixture"}, 3),
+            "dvae_final_only": ({"model": "dvae", "vae_weight": 0.0}, 3),
+            "vae_beta4": ({"model": "vae", "kl_weight": 4.0}, 5),
+            "vae_beta0.25": ({"model": "vae", "kl_weight": 0.25}, 5),
         },
         curve=("vae_beta0.5", "vae_beta0.7", "vae"),
     ),

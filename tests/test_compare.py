@@ -262,7 +262,7 @@ def test_killed_it_goes_on_where_it_was(how, copy):
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["mnits"], "study: received 'mnits'; expected one of digits, mnist, mnist_long, cifar10"),
+        (["mnits"], "study: received 'mnits'; expected one of digits, mnist, mnist_short, cifar10"),
         (["digits", "--result", "x"], "did you mean --results"),
         (["digits", "--report-only"], "study: digits has no recorded run"),
     ],

@@ -341,7 +341,7 @@ STUDIES = {
         judge="mnist_classifier",
         common={"precision": "float32", "epochs": 30, "learning_rate_schedule": "cosine_hold"},
         variants=MNIST_VARIANTS,
-        curve=("vae_beta0.5", "vae_beta0.7", "vae"),
+        curve=("vae_beta0.25", "vae_beta0.5", "vae_beta0.7", "vae", "vae_beta2"),
     ),
     "mnist_short": Study(  # less than half the epochs, which leaves time for bounds on log p(x)
         preset="mnist",

@@ -68,10 +68,11 @@ def main(name=parameters.DEFAULT_STUDY, *, results="results", runs="runs", repor
         if not found:
             raise InputError(f"study: {name} has no recorded run in {folder}; expected some; leave out --report-only to train them.")
         check_same_data(found, folder)
+        judge = records.read_judge(folder / "classifier", dataclasses.asdict(study.judge_params()), DEFAULTS)
         missing = [key for key in wanted if key not in found]
         dataset = next(iter(wanted.values()))["dataset"]
         variants = {variant: changes for variant, (changes, _) in study.variants.items()}
-        study_report.write(folder, name, dataset, variants, study.curve, found, missing, study.flat)
+        study_report.write(folder, name, dataset, variants, study.curve, found, missing, study.flat, judge)
     print(f"{len(found)} of {len(wanted)} runs are in the report: {folder / 'report.html'}")
     return str(folder)
 
@@ -92,13 +93,12 @@ def finish(name, study, wanted, folder, training_folder, interrupts):
     missing = [key for key in wanted if recorded(folder, study, key, wanted[key], "it is made again") is None]
     if not missing:
         return
-    judge, of_judge = Run(folder / "classifier"), {"precision": study.common.get("precision", "auto"), "seed": 0}
-    expected = dataclasses.asdict(parameters.override(parameters.preset(study.judge), **of_judge))
+    judge, expected = Run(folder / "classifier"), dataclasses.asdict(study.judge_params())
     unjudged = records.digest_of(judge) is None
     check_begun({label(key): wanted[key] for key in missing} | ({"classifier": expected} if unjudged else {}), training_folder)
     if unjudged:
         print(f"{name}: training the classifier that judges outputs", flush=True)
-        train_run(study.judge, of_judge, training_folder / "classifier", interrupts)
+        train_run(study.judge, study.judge_changes(), training_folder / "classifier", interrupts)
         records.write_judge(judge, Run(training_folder / "classifier"))
     judged = judge.read_record()
     records.check_params(judged["params"], expected, DEFAULTS, judge)
@@ -110,9 +110,9 @@ def finish(name, study, wanted, folder, training_folder, interrupts):
                 f"study: received a bound on {bound.images} images; expected at most the test set's {dataset.sizes[data.TEST]}."
             )
     clock = Clock({key: (wanted[key]["model"], *study.bounds_of(*key)) for key in wanted})
+    done = len(wanted) - len(missing)
     for number, key in enumerate(missing):
         variant, seed = key
-        done = len(wanted) - len(missing) + number
         print(f"{name}: {done} of {len(wanted)} runs are done; next {variant}, seed {seed}; {clock.left(missing[number:])}", flush=True)
         began = time.monotonic()
         run = Run(training_folder / label(key))
@@ -123,6 +123,7 @@ def finish(name, study, wanted, folder, training_folder, interrupts):
             continue
         record_run(run, judge, study.bounds_of(*key), folder / "runs" / label(key), interrupts)
         clock.add(key, time.monotonic() - began)
+        done += 1
 
 
 def check_begun(wanted, training_folder):

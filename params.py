@@ -306,6 +306,14 @@ class Study:
         """Return the parameters of a run."""
         return override(preset(self.preset), **self.changes(variant, seed))
 
+    def judge_changes(self):
+        """Return what the judge has in place of its preset's parameters."""
+        return {"precision": self.common.get("precision", "auto"), "seed": 0}
+
+    def judge_params(self):
+        """Return the parameters of the judge."""
+        return override(preset(self.judge), **self.judge_changes())
+
 
 MNIST_VARIANTS = {  # five seeds of the curve, the whole of it for each, so that all distances from it are alike
     "vae": ({"model": "vae"}, 5),
@@ -467,13 +475,16 @@ def check_study(name, study):
     """Raise ParameterError, in one sentence, at the first part of a study that cannot be made; each run's parameters are checked too."""
     every = {variant: study.params(variant, 0) for variant in study.variants}
     judge, datasets = PRESETS.get(study.judge), {p.dataset for p in every.values()}
+    shared = ("dataset", "image_size", "pixel_range", "binarize", "validation_fraction", "likelihood")
+    measures = {tuple(getattr(p, field) for field in shared) for p in every.values()}
     of_curve = [every[variant] for variant in study.curve if variant in every]
     bounded = [variant for bound in study.bounds for variant in bound.variants]
     for part, received, holds, expected in (
         ("variants", list(every), all(re.fullmatch(r"[\w.+-]+", each) for each in every), "names of letters, digits and _ . + -"),
         ("variants", list(every), all(seeds >= 1 for _, seeds in study.variants.values()), "at least one seed of each"),
         ("variants", list(every), all(p.model in VARIATIONAL for p in every.values()), f"models {', '.join(VARIATIONAL)}, which have a KL"),
-        ("variants", list(every), len(datasets) == 1, "all of one dataset"),
+        ("variants", list(every), "vae" in every, "one of them named vae, which the others are compared with"),
+        ("variants", list(every), len(measures) == 1, f"the same {', '.join(shared)} for all, or their numbers cannot be compared"),
         (
             "judge",
             study.judge,
@@ -488,6 +499,12 @@ def check_study(name, study):
             bounded,
             all(variant in every and every[variant].likelihood == "bernoulli" for variant in bounded),
             "variants of the study with likelihood bernoulli",
+        ),
+        (
+            "bounds",
+            study.bounds,
+            all(b.samples >= 1 and b.images >= 2 and b.seeds >= 1 for b in study.bounds),
+            "at least 1 sample, 2 images and 1 seed of each",
         ),
         ("bounds", study.bounds, len({b.samples for b in study.bounds}) == len(study.bounds), "each number of samples once"),
     ):

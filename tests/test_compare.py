@@ -192,6 +192,36 @@ def test_a_judge_begun_otherwise_is_refused(copy, monkeypatch):
         again(copy)
 
 
+@pytest.mark.parametrize("report_only", [False, True])
+def test_a_judge_that_was_changed_is_refused_though_no_run_is_missing(report_only, copy, monkeypatch):
+    no_training(monkeypatch)
+    monkeypatch.setitem(parameters.PRESETS, "digits_classifier", dataclasses.replace(JUDGE, epochs=2))
+    before = contents(copy)
+    with pytest.raises(InputError, match=r"epochs: .*digits/classifier was made with 1, and the study has 2"):
+        again(copy, report_only=report_only)
+    assert contents(copy) == before
+
+
+def test_a_study_of_an_older_version_is_still_reported(copy, monkeypatch):
+    no_training(monkeypatch)
+    monkeypatch.setattr("tfdvae.runs.__version__", "9.0.0")
+    before = contents(copy)
+    again(copy)
+    assert contents(copy) == before
+
+
+def test_values_that_are_not_finite_are_damage(copy):
+    folder = copy / "results" / "digits" / "runs" / "vae-seed0"
+    values = files.unpacked((folder / "per_image.npz").read_bytes())
+    content = files.packed(values | {"kl": np.full_like(values["kl"], np.nan)})
+    (folder / "per_image.npz").write_bytes(content)
+    metrics = files.unsealed((folder / "metrics.json").read_bytes())
+    metrics["digests"]["per_image.npz"] = hashlib.sha256(content).hexdigest()
+    (folder / "metrics.json").write_text(files.sealed(metrics))
+    with pytest.raises(files.Damaged, match="not finite"):
+        records.read(folder, {}, {}, metrics["judge"])
+
+
 def test_a_study_that_was_changed_is_not_mixed_with_what_it_was(copy, monkeypatch):
     no_training(monkeypatch)
     monkeypatch.setitem(parameters.STUDIES, "digits", dataclasses.replace(STUDY, common=TINY | {"latent_dim": 5}))
@@ -286,7 +316,9 @@ def test_compare_refuses(words, message, tmp_path, monkeypatch, capsys):
         ),
         ({"variants": STUDY.variants | {"none": ({"model": "vae"}, 0)}}, "at least one seed"),
         ({"variants": STUDY.variants | {"ae": ({"model": "ae"}, 1)}}, "which have a KL"),
-        ({"variants": STUDY.variants | {"other": ({"model": "vae", "dataset": "mnist"}, 1)}}, "all of one dataset"),
+        ({"variants": STUDY.variants | {"other": ({"model": "vae", "dataset": "mnist"}, 1)}}, "the same dataset, .* for all"),
+        ({"variants": STUDY.variants | {"other": ({"model": "vae", "likelihood": "gaussian"}, 1)}}, "likelihood for all"),
+        ({"variants": {"dvae": ({"model": "dvae"}, 2)}}, "one of them named vae"),
         (
             {"judge": "digits"},
             "judge of study digits: received 'digits'; expected the preset of a classifier of .*; change it in params.py",
@@ -298,6 +330,7 @@ def test_compare_refuses(words, message, tmp_path, monkeypatch, capsys):
         ({"variants": STUDY.variants | {"vae_beta0.5": ({"model": "vae"}, 2)}}, "differ in kl_weight"),
         ({"bounds": (parameters.Bound(7, 30, ("vea",), 2),)}, "bounds of study digits: received .'vea'"),
         ({"common": {"likelihood": "gaussian"}}, "with likelihood bernoulli"),
+        ({"bounds": (parameters.Bound(7, 1, ("vae",), 2),)}, "at least 1 sample, 2 images and 1 seed"),
         ({"bounds": STUDY.bounds * 2}, "each number of samples once"),
     ],
 )

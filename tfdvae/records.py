@@ -105,6 +105,8 @@ def read(folder, params, defaults, judge, bounds=()):
         values, flat = files.unpacked(contents[PER_IMAGE]), files.unpacked(contents[PICTURES])
         asked = {f"bound_{samples}" for samples, _ in bounds}
         values = {name: each for name, each in values.items() if name in asked or not name.startswith("bound_")}
+        if not all(np.all(np.isfinite(each)) for each in values.values()):
+            raise files.Damaged(f"{PER_IMAGE} has values that are not finite")
         pictures = {title: flat[title].reshape(shape) for title, shape in shapes.items()}
         notes, evaluated_by = described.get("notes", []), described.get("evaluated_by")
         found = Record(run, described["summary"], described["history"], values, pictures, notes, evaluated_by)
@@ -150,6 +152,29 @@ def write_judge(folder, run):
     half = {name: array.astype(np.float16) for name, array in weights.items()}
     files.write(folder / RECORD, files.read(run.file(RECORD), JSON_LIMIT))
     Run(folder).write_weights(BEST, half, epoch=epoch, val_loss=loss)
+
+
+def read_judge(folder, params, defaults):
+    """Return the record of a study's classifier, whichever version of tfdvae trained it: reporting does not run it.
+
+    Args:
+        folder: of the classifier.
+        params, defaults: see `read`.
+
+    Raises:
+        InputError: it is damaged, or of other parameters.
+    """
+    path = pathlib.Path(folder) / RECORD
+    try:
+        record = files.unsealed(files.read(path, JSON_LIMIT))
+        trained = record["params"]
+    except (OSError, files.Damaged, KeyError) as error:
+        raise InputError(
+            f"classifier: {path} is damaged: {files.reason(error)}; put the file back, or move the study's classifier and records away "
+            "to have them made again."
+        ) from None
+    check_params(trained, params, defaults, folder)
+    return record
 
 
 def digest_of(judge):

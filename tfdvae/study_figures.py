@@ -23,10 +23,7 @@ AT_EQUAL_RATE = {  # kinds of differences that have a panel
 
 def looks(variants):
     """Return variant -> (colour, mark, line)."""
-    return {
-        variant: (COLOURS[i % len(COLOURS)], MARKS[i % len(MARKS)], LINES[(i // len(COLOURS)) % len(LINES)])
-        for i, variant in enumerate(variants)
-    }
+    return {variant: (COLOURS[i % len(COLOURS)], MARKS[i % len(MARKS)], LINES[i % len(LINES)]) for i, variant in enumerate(variants)}
 
 
 def rate_distortion(points, curve, path, title):

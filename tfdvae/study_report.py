@@ -14,7 +14,6 @@ import numpy as np
 
 from . import files, plots, study_figures
 from .comparison import bound_differences, denoising_differences, differences, left_out, term_differences
-from .runs import Run
 from .study_figures import AT_EQUAL_RATE
 
 FIGURES = "figures"
@@ -28,13 +27,14 @@ CURVES = {"neg_elbo": "−ELBO", "reconstruction": "reconstruction", "kl": "KL d
 CHORD = """ The curve has two points here, so it is a chord, which lies above a convex curve: to lie below it is no gain yet."""
 PRIORS = """ The curve's prior is N(0, I), so what another prior gains is part of the distance of the variants that have one."""
 STYLE = """body { max-width: 65rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.5 sans-serif; color: #111; background: #fff }
+p, li { overflow-wrap: anywhere }
 img { max-width: 100% } table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto; font-size: 0.8rem }
 th, td { border-bottom: 1px solid #bbb; padding: 0.25rem 0.4rem; text-align: left; vertical-align: bottom } td { white-space: nowrap }
 @media print { body { font-size: 10pt } table { display: table; font-size: 7pt } th, td { padding: 1pt 2pt } pre { white-space: pre-wrap } }
 code { background: #f2f2f2; padding: 0 0.2rem } pre { overflow-x: auto; background: #f2f2f2; padding: 0.5rem } pre code { padding: 0 }"""
 
 
-def write(folder, name, dataset, variants, curve, records, missing, flat):
+def write(folder, name, dataset, variants, curve, records, missing, flat, judge):
     """Write the report of a study.
 
     Args:
@@ -46,6 +46,7 @@ def write(folder, name, dataset, variants, curve, records, missing, flat):
         records: (variant, seed) -> `Record`.
         missing: (variant, seed) of runs that there are not yet.
         flat: nats by which the last fifth of the epochs may lower the validation loss at most.
+        judge: the classifier's own record, a dict.
     """
     folder = pathlib.Path(folder)
     (folder / FIGURES).mkdir(parents=True, exist_ok=True)
@@ -78,7 +79,7 @@ def write(folder, name, dataset, variants, curve, records, missing, flat):
         "## Images",
         images_section(),
         "## Where the numbers come from",
-        provenance(name, records, Run(folder / "classifier").read_record()["command"]),
+        provenance(name, records, judge),
     ]
     text = "\n\n".join(part.strip() for part in parts) + "\n"
     files.write(folder / "report.md", text)
@@ -423,7 +424,7 @@ Draws from the prior:
 ![samples of every variant](figures/samples.png)"""
 
 
-def provenance(name, records, of_judge):
+def provenance(name, records, judge):
     """Return code, versions, machines, data and commands of all runs and of the judge."""
     runs = [record.run for record in records.values()]
 
@@ -433,13 +434,14 @@ def provenance(name, records, of_judge):
     versions = {key: listed(run["versions"].get(key, "?") for run in runs) for key in runs[0]["versions"]}
     lines = [
         f"- code: revision {listed(run.get('git') or 'unknown' for run in runs)}; evaluated by "
-        f"{listed(record.evaluated_by or record.run.get('git') or 'unknown' for record in records.values())}",
+        f"{listed(record.evaluated_by or record.run.get('git') or 'unknown' for record in records.values())}; "
+        f"the judge by {judge.get('git') or 'unknown'}",
         f"- versions and machines: {'; '.join(f'{key} {value}' for key, value in versions.items())}; "
         f"precision {listed(run['precision'] for run in runs)}",
         f"- data: SHA-256 of the test images {listed(run['data']['test_fingerprint'] for run in runs)}",
         f"- everything: `python compare.py {name}`; the judge and each run by itself:",
     ]
-    commands = "\n".join([of_judge, *(run["command"] for run in runs)])
+    commands = "\n".join([judge["command"], *(run["command"] for run in runs)])
     return "\n".join(lines) + f"\n\n```\n{commands}\n```"
 
 

@@ -330,6 +330,7 @@ MNIST_VARIANTS = {  # five seeds of the curve, the whole of it for each, so that
     "vae_mixture": ({"model": "vae", "prior": "mixture"}, 3),
     "dvae_mixture": ({"model": "dvae", "prior": "mixture"}, 3),
 }
+MNIST_CURVE = ("vae_beta0.25", "vae_beta0.5", "vae_beta0.7", "vae", "vae_beta2", "vae_beta4")
 # float32 and not auto, so that a study that goes on on another machine stays one study
 STUDIES = {
     "digits": Study(
@@ -349,14 +350,14 @@ STUDIES = {
         judge="mnist_classifier",
         common={"precision": "float32", "epochs": 30, "learning_rate_schedule": "cosine_hold"},
         variants=MNIST_VARIANTS,
-        curve=("vae_beta0.25", "vae_beta0.5", "vae_beta0.7", "vae", "vae_beta2"),
+        curve=MNIST_CURVE,
     ),
     "mnist_short": Study(  # less than half the epochs, which leaves time for bounds on log p(x)
         preset="mnist",
         judge="mnist_classifier",
         common={"precision": "float32", "epochs": 12, "learning_rate_schedule": "cosine_hold"},
         variants=MNIST_VARIANTS,
-        curve=("vae_beta0.25", "vae_beta0.5", "vae_beta0.7", "vae", "vae_beta2", "vae_beta4"),
+        curve=MNIST_CURVE,
         bounds=(
             Bound(500, 10_000, ("vae", "dvae"), 2),  # a dvae's takes longer than its training
             Bound(5_000, 200, ("vae", "dvae", "vae_beta0.5", "vae_mixture", "dvae_mixture"), 3),

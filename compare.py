@@ -100,7 +100,7 @@ def finish(name, study, wanted, folder, training_folder, interrupts):
         print(f"{name}: training the classifier that judges outputs", flush=True)
         train_run(study.judge, study.judge_changes(), training_folder / "classifier", interrupts)
         records.write_judge(judge, Run(training_folder / "classifier"))
-    judged = judge.read_record()
+    judged = judge.read_record()  # of this version, or it could not judge; for a report alone any would do
     records.check_params(judged["params"], expected, DEFAULTS, judge)
     dataset = data.load_dataset(**data.selection(judged["params"]))
     data.check_unchanged(dataset, judged["data"])

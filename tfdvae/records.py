@@ -169,10 +169,7 @@ def read_judge(folder, params, defaults):
         record = files.unsealed(files.read(path, JSON_LIMIT))
         trained = record["params"]
     except (OSError, files.Damaged, KeyError) as error:
-        raise InputError(
-            f"classifier: {path} is damaged: {files.reason(error)}; put the file back, or move the study's classifier and records away "
-            "to have them made again."
-        ) from None
+        raise _damaged_judge(path, error) from None
     check_params(trained, params, defaults, folder)
     return record
 
@@ -188,10 +185,14 @@ def digest_of(judge):
     except FileNotFoundError:
         return None
     except (files.Damaged, KeyError) as error:
-        raise InputError(
-            f"classifier: {judge.file(BEST)} is damaged: {files.reason(error)}; put the file back, or move the study's "
-            "classifier and records away to have them made again."
-        ) from None
+        raise _damaged_judge(judge.file(BEST), error) from None
+
+
+def _damaged_judge(path, error):
+    return InputError(
+        f"classifier: {path} is damaged: {files.reason(error)}; put the file back, or move the study's classifier and records away to have "
+        "them made again."
+    )
 
 
 def _digest(content):

@@ -9,7 +9,7 @@ root = pathlib.Path(__file__).parent
 
 setup(
     name="tfdvae",
-    version=re.search(r'__version__ = "(.+)"', (root / "tfdvae" / "__init__.py").read_text()).group(1),
+    version=re.search(r'__version__ = "(.+)"', (root / "tfdvae" / "version.py").read_text()).group(1),
     description="Denoising variational autoencoders in Keras, and an honest comparison with variational autoencoders",
     long_description=(root / "README.md").read_text(),
     long_description_content_type="text/markdown",

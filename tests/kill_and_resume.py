@@ -22,7 +22,8 @@ import time
 ROOT = pathlib.Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tfdvae import files, runs  # noqa: E402
+from tfdvae.runs import files  # noqa: E402
+from tfdvae.runs import folder as names  # noqa: E402
 
 
 def start(model, folder, *words):
@@ -34,8 +35,8 @@ def start(model, folder, *words):
 
 def digest(folder):
     """Return a SHA-256 over everything that a run ends with."""
-    found = hashlib.sha256((folder / runs.HISTORY).read_bytes())
-    for name in (runs.BEST, runs.LAST):
+    found = hashlib.sha256((folder / names.HISTORY).read_bytes())
+    for name in (names.BEST, names.LAST):
         arrays, metadata = files.unpacked_tensors(folder / name)
         found.update(json.dumps(metadata, sort_keys=True).encode())
         for name, array in sorted(arrays.items()):
@@ -45,7 +46,7 @@ def digest(folder):
 
 def wait_for_record(process, folder):
     """Return once the run has written its first file."""
-    while not (folder / runs.RECORD).exists() and process.poll() is None:
+    while not (folder / names.RECORD).exists() and process.poll() is None:
         time.sleep(0.01)
 
 
@@ -73,7 +74,7 @@ def killed_and_resumed(model, folder, draw, seconds, *words):
             break
         shutil.rmtree(folder)
     partial = any(folder.glob(".*.tmp"))
-    found = "while writing" if partial else "later" if (folder / runs.LAST).exists() else "in the first epoch"
+    found = "while writing" if partial else "later" if (folder / names.LAST).exists() else "in the first epoch"
     if start(model, folder, "--resume", *words).wait() != 0:
         raise RuntimeError(f"train.py --resume failed: {folder.with_suffix('.log').read_text()}")
     return found, digest(folder)

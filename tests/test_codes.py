@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfdvae import codes, evaluation
 from tfdvae.build import build_model
 from tfdvae.corruptions import Masking
+from tfdvae.evaluation import codes, terms
 
 FIVE = np.array([[-0.50, -0.40], [-0.40, -0.10], [0.10, 0.00], [0.30, 0.30], [0.50, 0.20]], np.float32)  # A to E of R3
 CODES = np.array([-0.63, -0.39, 0.09, 0.41, 0.53])
@@ -65,20 +65,20 @@ def test_a_probe_is_fitted_to_training_images_and_tried_on_every_test_image(imag
     bright = np.arange(7) % 2
     pictures = 0.1 * images + 0.9 * bright[:, None, None, None].astype(np.float32)
     labelled = tf.data.Dataset.from_tensor_slices((pictures, bright)).batch(2)
-    errors, found, classes = evaluation.probe_codes(model, labelled, labelled, 6)
+    errors, found, classes = codes.probe_codes(model, labelled, labelled, 6)
     assert errors["probe_error"].tolist() == [0.0] * 7
     np.testing.assert_allclose(errors["pca_mse"], codes.principal_components(pictures[:6], 3)(pictures), rtol=1e-5)
     np.testing.assert_allclose(found, model.encode(pictures)[0], rtol=1e-4, atol=1e-5)
     assert classes.tolist() == bright.tolist()
     unlabelled = tf.data.Dataset.from_tensor_slices(pictures).batch(2)
-    errors, _, classes = evaluation.probe_codes(model, unlabelled, unlabelled, 6)
+    errors, _, classes = codes.probe_codes(model, unlabelled, unlabelled, 6)
     assert set(errors) == {"pca_mse"} and classes is None
 
 
 def test_errors_of_and_from_corrupted_images(images):
     model = build_model(model="ae", image_shape=(5, 6, 1), channels=(4,), hidden_units=(8,), latent_dim=3)
     batches = tf.data.Dataset.from_tensor_slices(images).batch(4)
-    errors, (clean, corrupted, restored) = evaluation.corrupted_errors(model, batches, Masking(1.0))  # all pixels become zero
+    errors, (clean, corrupted, restored) = terms.corrupted_errors(model, batches, Masking(1.0))  # all pixels become zero
     np.testing.assert_allclose(errors["mse_of_corrupted"], np.mean(images**2, axis=(1, 2, 3)), rtol=1e-5)
     black = model.reconstruct(tf.zeros((1, 5, 6, 1)))
     np.testing.assert_allclose(errors["mse_from_corrupted"], np.mean((images - black) ** 2, axis=(1, 2, 3)), rtol=1e-4)

@@ -3,7 +3,9 @@
 import csv
 import dataclasses
 import hashlib
+import json
 import os
+import pickle
 import re
 import shutil
 import signal
@@ -16,30 +18,32 @@ import pytest
 from conftest import ROOT
 
 import compare
-import params as parameters
-from tfdvae import files, records
+import studies
+from tfdvae import rules
 from tfdvae.errors import InputError, NonFiniteLoss
-from tfdvae.runs import Run
+from tfdvae.runs import Run, files
+from tfdvae.runs.record import as_json
+from tfdvae.study import dispatch, report, results, runner
+from tfdvae.study.plan import Bound, Study, check_study
 
-TINY = {"precision": "float32", "epochs": 1, "channels": (4,), "hidden_units": (16,), "latent_dim": 4, "batch_size": 256}
-STUDY = parameters.Study(
-    preset="digits",
-    judge="digits_classifier",
-    common=TINY,
+TINY = studies.DIGITS_RUNS | {"epochs": 1, "channels": (4,), "hidden_units": (16,), "latent_dim": 4, "batch_size": 256}
+DECLARED = dict(studies.STUDIES)
+JUDGE = studies.DIGITS_JUDGE | {"epochs": 1}
+STUDY = Study(
+    params_dict=TINY,
+    judge_dict=JUDGE,
     variants={"vae": ({"model": "vae"}, 2), "dvae": ({"model": "dvae"}, 2), "vae_beta0.5": ({"model": "vae", "kl_weight": 0.5}, 2)},
     curve=("vae", "vae_beta0.5"),
-    bounds=(parameters.Bound(7, 30, ("vae", "dvae"), 2),),
+    bounds=(Bound(7, 30, ("vae", "dvae"), 2),),
 )
-JUDGE = dataclasses.replace(parameters.GENERAL["digits_classifier"], epochs=1)
 
 
 @pytest.fixture(scope="module")
 def miniature():
     """The study `digits` made small."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(parameters.STUDIES, "digits", STUDY)
-        patch.setitem(parameters.PRESETS, "digits_classifier", JUDGE)
-        patch.setattr("tfdvae.comparison.RESAMPLES", 50)
+        patch.setitem(studies.STUDIES, "digits", STUDY)
+        patch.setattr("tfdvae.study.comparison.RESAMPLES", 50)
         yield
 
 
@@ -64,18 +68,24 @@ def again(folder, **options):
 
 def contents(folder):
     """Return name -> digest of every file in the results."""
+    return {f"results/{name}": digest for name, digest in contents_below(folder / "results").items()}
+
+
+def contents_below(folder):
+    """Return name -> digest of every file below a folder."""
     return {
         str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
-        for p in (folder / "results").rglob("*")
+        for p in folder.rglob("*")
         if p.name != ".lock" and p.is_file()
     }
 
 
-def no_training(monkeypatch):
-    def refuse(*_):
-        raise AssertionError("nothing was to be trained")
+def refuse(*_, **__):
+    raise AssertionError("nothing was to be trained")
 
-    monkeypatch.setattr(compare, "dispatch", refuse)
+
+def no_training(monkeypatch, refuse=refuse):
+    monkeypatch.setattr(runner, "train", refuse)
 
 
 def test_a_study_ends_in_its_report(finished):
@@ -96,7 +106,9 @@ def test_a_study_ends_in_its_report(finished):
     report = (folder / "report.md").read_text()
     assert "6 of 6 runs" in report and "python compare.py digits" in report
     assert re.search(r"\| \*\*dvae\*\* \| [\d.]+ ± [\d.]+ \| [\d.]+ ± [\d.]+ \|", report)
-    assert "python train.py digits --precision float32 --epochs 1" in report
+    record = json.loads((folder / "runs" / "dvae-seed1" / "run.json").read_text())
+    expected = TINY | {"model": "dvae", "seed": 1, "run_dir": record["params"]["run_dir"]}
+    assert record["command"] == "python compare.py digits" and record["params"] == as_json(expected)
     named = set(re.findall(r"\((figures/\w+\.png)\)", report))
     assert named == {f"figures/{p.name}" for p in (folder / "figures").iterdir()} and len(named) >= 6
 
@@ -154,8 +166,8 @@ def test_damaged_records_are_told_and_made_again(copy, monkeypatch, capsys):
     damaged = [path.parent for path in (metrics, arrays, number, record)]
     for path in damaged:
         with pytest.raises(files.Damaged):
-            records.read(path, {}, {}, records.digest_of(Run(folder / "classifier")))
-    monkeypatch.setattr(compare, "train_run", lambda *_: None)  # the runs are there, and need only be evaluated
+            results.read(path, TINY, results.digest_of_judge(Run(folder / "classifier")))
+    no_training(monkeypatch, lambda run, *_, **__: None)  # the runs are there, and need only be evaluated
     again(copy)
     told = re.findall(r"^(.+) is damaged \(.+\): it is made again\.$", capsys.readouterr().out, re.MULTILINE)
     assert sorted(told) == sorted(map(str, damaged))
@@ -168,26 +180,26 @@ def test_a_report_of_part_of_a_study_says_what_is_missing(copy, monkeypatch):
         shutil.rmtree(copy / "results" / "digits" / "runs" / name)
     again(copy, report_only=True)
     report = (copy / "results" / "digits" / "report.md").read_text()
-    assert "4 of 6 runs" in report and "Without a record, to be trained or diverged: dvae (seed 0), vae (seed 1)." in report
+    assert "4 of 6 runs" in report and "No result yet (untrained or diverged): dvae (seed 0), vae (seed 1)." in report
     assert "Without a distance, a VAE of the curve is missing: dvae (seed 1)." in report and "gaps.png" not in report
 
 
 def test_a_run_that_diverges_is_left_out(copy, monkeypatch, capsys):
-    def diverge(*_):
+    def diverge(*_, **__):
         raise NonFiniteLoss("kl became nan at step 1 of epoch 1.")
 
     shutil.rmtree(copy / "results" / "digits" / "runs" / "vae-seed0")
-    monkeypatch.setattr(compare, "train_run", diverge)
+    no_training(monkeypatch, diverge)
     again(copy)
     assert "vae-seed0: kl became nan at step 1 of epoch 1. The study goes on without it." in capsys.readouterr().out
-    assert "Without a record, to be trained or diverged: vae (seed 0)." in (copy / "results" / "digits" / "report.md").read_text()
+    assert "No result yet (untrained or diverged): vae (seed 0)." in (copy / "results" / "digits" / "report.md").read_text()
 
 
 def test_a_judge_begun_otherwise_is_refused(copy, monkeypatch):
     no_training(monkeypatch)
     for path in (copy / "results" / "digits" / "classifier", copy / "results" / "digits" / "runs"):
         shutil.rmtree(path)
-    monkeypatch.setitem(parameters.PRESETS, "digits_classifier", dataclasses.replace(JUDGE, batch_size=100))
+    monkeypatch.setitem(studies.STUDIES, "digits", dataclasses.replace(STUDY, judge_dict=JUDGE | {"batch_size": 100}))
     with pytest.raises(InputError, match=r"batch_size: .*study-digits/classifier was made with \d+, and the study has 100"):
         again(copy)
 
@@ -195,7 +207,7 @@ def test_a_judge_begun_otherwise_is_refused(copy, monkeypatch):
 @pytest.mark.parametrize("report_only", [False, True])
 def test_a_judge_that_was_changed_is_refused_though_no_run_is_missing(report_only, copy, monkeypatch):
     no_training(monkeypatch)
-    monkeypatch.setitem(parameters.PRESETS, "digits_classifier", dataclasses.replace(JUDGE, epochs=2))
+    monkeypatch.setitem(studies.STUDIES, "digits", dataclasses.replace(STUDY, judge_dict=JUDGE | {"epochs": 2}))
     before = contents(copy)
     with pytest.raises(InputError, match=r"epochs: .*digits/classifier was made with 1, and the study has 2"):
         again(copy, report_only=report_only)
@@ -204,7 +216,8 @@ def test_a_judge_that_was_changed_is_refused_though_no_run_is_missing(report_onl
 
 def test_a_study_of_an_older_version_is_still_reported(copy, monkeypatch):
     no_training(monkeypatch)
-    monkeypatch.setattr("tfdvae.runs.__version__", "9.0.0")
+    monkeypatch.setattr("tfdvae.version.__version__", "9.0.0")
+    monkeypatch.setattr("tfdvae.runs.record.FORMAT", 0)  # no run can be loaded
     before = contents(copy)
     again(copy)
     assert contents(copy) == before
@@ -219,17 +232,17 @@ def test_values_that_are_not_finite_are_damage(copy):
     metrics["digests"]["per_image.npz"] = hashlib.sha256(content).hexdigest()
     (folder / "metrics.json").write_text(files.sealed(metrics))
     with pytest.raises(files.Damaged, match="not finite"):
-        records.read(folder, {}, {}, metrics["judge"])
+        results.read(folder, TINY, metrics["judge"])
 
 
 def test_a_study_that_was_changed_is_not_mixed_with_what_it_was(copy, monkeypatch):
     no_training(monkeypatch)
-    monkeypatch.setitem(parameters.STUDIES, "digits", dataclasses.replace(STUDY, common=TINY | {"latent_dim": 5}))
+    monkeypatch.setitem(studies.STUDIES, "digits", dataclasses.replace(STUDY, params_dict=TINY | {"latent_dim": 5}))
     with pytest.raises(InputError, match=r"latent_dim: .*vae-seed0 was made with 4, and the study has 5"):
         again(copy)
-    monkeypatch.setitem(parameters.STUDIES, "digits", STUDY)
+    monkeypatch.setitem(studies.STUDIES, "digits", STUDY)
     judge = copy / "results" / "digits" / "classifier"
-    records.write_judge(judge, Run(copy / "runs" / "study-digits" / "classifier"))
+    results.write_judge(judge, Run(copy / "runs" / "study-digits" / "classifier"))
     arrays, metadata = Run(judge).read_weights("best.safetensors")
     Run(judge).write_weights("best.safetensors", {k: v * 2 for k, v in arrays.items()}, epoch=metadata["epoch"], val_loss=1)
     with pytest.raises(InputError, match="was judged by the one with digest"):
@@ -238,28 +251,27 @@ def test_a_study_that_was_changed_is_not_mixed_with_what_it_was(copy, monkeypatc
 
 def test_runs_on_different_images_are_not_averaged():
     def record(**changed):
-        return records.Record({"data": {"test_fingerprint": "t", "stored_fingerprint": "s", "sizes": [3, 1, 1]} | changed}, *[None] * 6)
+        return results.Result({"data": {"test_fingerprint": "t", "stored_fingerprint": "s", "sizes": [3, 1, 1]} | changed}, *[None] * 6)
 
-    compare.check_same_data({("vae", 0): record(), ("vae", 1): record()}, "results")
+    results.check_same_data({"vae-seed0": record(), "vae-seed1": record()}, "results")
     for changed in ({"test_fingerprint": "x"}, {"stored_fingerprint": "x"}, {"sizes": [2, 2, 1]}):
         with pytest.raises(InputError, match="data: vae-seed0 and dvae-seed0 in results are of different images"):
-            compare.check_same_data({("vae", 0): record(), ("vae", 1): record(), ("dvae", 0): record(**changed)}, "results")
+            results.check_same_data({"vae-seed0": record(), "vae-seed1": record(), "dvae-seed0": record(**changed)}, "results")
 
 
-def test_a_bound_that_a_record_lacks_is_asked_for(copy, monkeypatch):
+def test_a_bound_that_a_result_lacks_is_asked_for(copy, monkeypatch):
     no_training(monkeypatch)
-    more = dataclasses.replace(STUDY, bounds=(*STUDY.bounds, parameters.Bound(8, 10, ("vae",), 1)))
-    monkeypatch.setitem(parameters.STUDIES, "digits", more)
-    with pytest.raises(InputError, match=r"the record .*vae-seed0 has no bound of 8 samples on 10 images"):
+    more = dataclasses.replace(STUDY, bounds=(*STUDY.bounds, Bound(8, 10, ("vae",), 1)))
+    monkeypatch.setitem(studies.STUDIES, "digits", more)
+    with pytest.raises(InputError, match=r"the result .*vae-seed0 has no bound of 8 samples on 10 images"):
         again(copy)
 
 
 CODE = """
 import sys
 sys.path.insert(0, {root!r})
-import compare, params, test_compare as small
-params.STUDIES["digits"] = small.STUDY
-params.PRESETS["digits_classifier"] = small.JUDGE
+import compare, studies, test_compare as small
+studies.STUDIES["digits"] = small.STUDY
 sys.exit(compare.command_line(["digits"]))
 """
 
@@ -280,7 +292,7 @@ def test_killed_it_goes_on_where_it_was(how, copy):
     assert process.returncode == (-9 if how == signal.SIGKILL else 143), err
     if how == signal.SIGTERM:
         assert err.strip().splitlines()[-1] == (
-            "compare.py: stopped by SIGTERM. Run it again to go on where it was; with --report-only it reports on the runs there are."
+            "compare.py: stopped by SIGTERM. Run it again to go on where it was; with --report-only it reports on the finished runs."
         )
     assert not (copy / "results" / "digits" / "runs" / "vae-seed1").exists()
     again(copy)
@@ -292,9 +304,10 @@ def test_killed_it_goes_on_where_it_was(how, copy):
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["mnits"], "study: received 'mnits'; expected one of digits, mnist, mnist_short, cifar10"),
+        (["mnits"], "study: received 'mnits'; did you mean mnist? Expected one of digits, mnist, mnist_short, cifar10"),
+        (["digits", "mnist"], "study: received digits mnist; expected one study"),
         (["digits", "--result", "x"], "did you mean --results"),
-        (["digits", "--report-only"], "study: digits has no recorded run"),
+        (["digits", "--report-only"], "study: digits has no finished run"),
     ],
 )
 def test_compare_refuses(words, message, tmp_path, monkeypatch, capsys):
@@ -308,8 +321,9 @@ def test_compare_refuses(words, message, tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     "changed, message",
     [
-        ({"preset": "mnits"}, "preset: received 'mnits'"),
-        ({"common": {"epochs": 0}}, "epochs: received 0"),
+        ({"params_dict": TINY | {"epochs": 0}}, "epochs: received 0"),
+        ({"params_dict": TINY | {"colour": 3}}, "parameter: received 'colour'"),
+        ({"params_dict": {"model": "vae"}}, "lacks the parameter dataset"),
         (
             {"variants": STUDY.variants | {"a/b": ({"model": "vae"}, 1)}},
             r"variants of study digits: received .'vae', .*'a/b'.; expected names of letters",
@@ -320,49 +334,94 @@ def test_compare_refuses(words, message, tmp_path, monkeypatch, capsys):
         ({"variants": STUDY.variants | {"other": ({"model": "vae", "likelihood": "gaussian"}, 1)}}, "likelihood for all"),
         ({"variants": {"dvae": ({"model": "dvae"}, 2)}}, "one of them named vae"),
         (
-            {"judge": "digits"},
-            "judge of study digits: received 'digits'; expected the preset of a classifier of .*; change it in params.py",
+            {"judge_dict": TINY},
+            "judge of study digits: received .*'dvae'.*; expected the parameters of a classifier .*; change it in studies",
         ),
-        ({"judge": "mnist_classifier"}, "judge of study digits: received 'mnist_classifier'"),
+        ({"judge_dict": JUDGE | {"dataset": "mnist"}}, "judge of study digits: received .*'mnist'"),
         ({"curve": ("vae",)}, "at least two variants"),
         ({"curve": ("vae", "vae_beta0.4")}, "at least two variants of the study, each once"),
         ({"curve": ("vae", "dvae")}, "variants of model vae"),
         ({"variants": STUDY.variants | {"vae_beta0.5": ({"model": "vae"}, 2)}}, "differ in kl_weight"),
-        ({"bounds": (parameters.Bound(7, 30, ("vea",), 2),)}, "bounds of study digits: received .'vea'"),
-        ({"common": {"likelihood": "gaussian"}}, "with likelihood bernoulli"),
-        ({"bounds": (parameters.Bound(7, 1, ("vae",), 2),)}, "at least 1 sample, 2 images and 1 seed"),
+        ({"bounds": (Bound(7, 30, ("vea",), 2),)}, "bounds of study digits: received .'vea'"),
+        ({"params_dict": TINY | {"likelihood": "gaussian"}}, "with likelihood bernoulli"),
+        ({"bounds": (Bound(7, 1, ("vae",), 2),)}, "at least 1 sample, 2 images and 1 seed"),
         ({"bounds": STUDY.bounds * 2}, "each number of samples once"),
     ],
 )
 def test_a_study_that_cannot_be_made_is_refused_before_anything(changed, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(parameters.STUDIES, "digits", dataclasses.replace(STUDY, **changed))
-    with pytest.raises(parameters.ParameterError, match=message):
+    monkeypatch.setitem(studies.STUDIES, "digits", dataclasses.replace(STUDY, **changed))
+    with pytest.raises(InputError, match=message):
         compare.main("digits")
     assert not list(tmp_path.iterdir())
 
 
-def test_declared_studies_hold_valid_parameters():
-    for name, study in parameters.STUDIES.items():
-        parameters.check_study(name, study)
+def test_declared_studies_are_valid_and_alike():
+    for name, study in studies.STUDIES.items():
+        check_study(name, study)
         runs = study.runs()
-        assert len(set(runs)) == len(runs) and study.preset == name.partition("_")[0]
-        params = {variant: study.params(variant, 0) for variant in study.variants}
-        assert params["vae"].model == "vae" and params["vae"].kl_weight == 1.0
-        assert params["dvae"].model == "dvae" and params["dvae"].share_encoder and params["dvae"].propagate
+        assert len(set(runs)) == len(runs) and study.params_dict["dataset"] == name.partition("_")[0]
+        assert set(study.params_dict) == set(study.judge_dict) == set(rules.RULES), "a study states every parameter"
+        vae, dvae = study.run_dict("vae", 0), study.run_dict("dvae", 0)
+        assert vae["model"] == "vae" and vae["kl_weight"] == 1.0
+        assert dvae["model"] == "dvae" and dvae["share_encoder"] and dvae["propagate"]
         assert "vae" in study.curve
         assert len({study.variants[variant][1] for variant in study.curve}) == 1  # else seeds would have different curves
-    assert {p.kl_weight for p in (parameters.STUDIES["mnist"].params(v, 0) for v in parameters.STUDIES["mnist"].curve)} >= {
-        0.25,
-        0.5,
-        1.0,
-        2.0,
-    }
+    mnist = studies.STUDIES["mnist"]
+    assert {mnist.run_dict(variant, 0)["kl_weight"] for variant in mnist.curve} >= {0.25, 0.5, 1.0, 2.0}
+
+
+@pytest.mark.parametrize("name", ["digits", "mnist", "mnist_short", "cifar10"])
+def test_a_committed_study_is_finished_and_its_table_comes_out_as_committed(name, tmp_path, monkeypatch):
+    """Whatever presets and defaults become; nothing is trained, and the table of runs comes out as it is committed."""
+    no_training(monkeypatch)
+    monkeypatch.setattr("tfdvae.study.comparison.RESAMPLES", 1_000)
+    committed = ROOT / "results" / name
+    study, before = DECLARED[name], contents_below(committed)
+    assert set(dispatch.results_of(study, committed, "damaged")) == set(study.runs())
+    dispatch.finish(name, study, committed, tmp_path / "runs", None)
+    assert contents_below(committed) == before and not (tmp_path / "runs").exists()
+    judge = json.loads((committed / "classifier" / "run.json").read_text())
+    assert as_json(study.judge_dict | {"run_dir": judge["params"]["run_dir"]}) == judge["params"]
+    finished, order = dispatch.results_of(study, committed, ""), list(study.variants)
+    rows = [report.row_of(*key, finished[key]) for key in sorted(finished, key=lambda key: (order.index(key[0]), key[1]))]
+    assert report.runs_csv(rows) == (committed / "runs.csv").read_text()
+
+
+def test_a_study_does_not_depend_on_presets():
+    code = "import sys, studies; assert 'params' not in sys.modules and 'tensorflow' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_a_job_is_plain_and_takes_all_the_work_along(finished, tmp_path):
+    """Another process makes the very result of a job that it is handed as bytes."""
+    folder = finished / "results" / "digits"
+    params_dict = STUDY.run_dict("vae", 0) | {"run_dir": str(tmp_path / "run")}
+    job = runner.Job("digits", "vae", 0, params_dict, str(folder / "classifier"), ((7, 30),))
+    (tmp_path / "job").write_bytes(pickle.dumps(job))
+    code = (
+        "import pathlib, pickle, sys\n"
+        "from tfdvae.study.runner import run_job\n"
+        "job = pickle.loads(pathlib.Path(sys.argv[1], 'job').read_bytes())\n"
+        "pathlib.Path(sys.argv[1], 'result').write_bytes(pickle.dumps(run_job(job)))\n"
+        "assert not {'params', 'studies', 'train', 'compare'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=os.environ | {"PYTHONPATH": str(ROOT)}, cwd=tmp_path, check=True)
+    elsewhere = pickle.loads((tmp_path / "result").read_bytes())
+    here = results.read(folder / "runs" / "vae-seed0", STUDY.run_dict("vae", 0), elsewhere.judge, ((7, 30),))
+    assert elsewhere.history == here.history and set(elsewhere.per_image) == set(here.per_image)
+    for name, values in elsewhere.per_image.items():
+        np.testing.assert_array_equal(values, here.per_image[name])
+    results.write(tmp_path / "written", elsewhere)
+    again = results.read(tmp_path / "written", STUDY.run_dict("vae", 0), elsewhere.judge, ((7, 30),))
+    assert again.run == as_json(elsewhere.run) and again.notes == elsewhere.notes
+    for title, images in elsewhere.pictures.items():
+        np.testing.assert_array_equal(images, again.pictures[title])
 
 
 def test_the_clock_knows_kinds_apart():
-    clock = compare.Clock({("vae", 0): ("vae",), ("vae", 1): ("vae",), ("dvae", 0): ("dvae", STUDY.bounds[0])})
-    assert "after the first" in clock.left([("vae", 0)])
+    clock = dispatch.Clock({("vae", 0): ("vae",), ("vae", 1): ("vae",), ("dvae", 0): ("dvae", STUDY.bounds[0])})
+    assert "known after the first" in clock.left([("vae", 0)])
     clock.add(("vae", 0), 60.0)
     clock.add(("dvae", 0), 180.0)
     assert clock.left([("vae", 1), ("vae", 1)]).startswith("about 2 minutes to go, until ")

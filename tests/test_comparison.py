@@ -5,14 +5,14 @@ import math
 import numpy as np
 import pytest
 
-from tfdvae import comparison
-from tfdvae.comparison import (
+from tfdvae.study import comparison
+from tfdvae.study.comparison import (
     Difference,
     along_curve,
     bound_differences,
     denoising_differences,
     differences,
-    left_out,
+    leave_one_out,
     matched_rate,
     t_interval,
     term_differences,
@@ -74,11 +74,11 @@ def test_a_difference_is_shown_beyond_both_intervals_together():
     assert not shown(1.0, None, (0.9, 1.1)) and not shown(1.0, (0.9, 1.1), None)
 
 
-def test_a_vae_left_out_of_the_curve_by_hand():
+def test_a_vae_leave_one_out_of_the_curve_by_hand():
     points = {"a": (10.0, 90.0), "b": (20.0, 82.0), "c": (30.0, 70.0), "other": (20.0, 0.0)}
     means = {(name, 0): {"kl": kl, "reconstruction": loss} for name, (kl, loss) in points.items()}
-    assert left_out(means, ("a", "b", "c")) == {("reconstruction", "b"): {0: pytest.approx(2.0)}}  # a straight line has 80 at 20
-    assert left_out(means, ("a", "b")) == {}
+    assert leave_one_out(means, ("a", "b", "c")) == {("reconstruction", "b"): {0: pytest.approx(2.0)}}  # a straight line has 80 at 20
+    assert leave_one_out(means, ("a", "b")) == {}
 
 
 def study(rng, seeds=4, n=400, gap=-1.0, noise=0.2):

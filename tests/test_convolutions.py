@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfdvae import convolutions
 from tfdvae.build import build_model
+from tfdvae.kernels import convolutions
 
 BFLOAT16 = "mixed_bfloat16"
 

@@ -9,6 +9,8 @@ from PIL import Image
 
 from tfdvae import data
 from tfdvae.build import build_model
+from tfdvae.data import source
+from tfdvae.data import tfds as tfds_source
 from tfdvae.errors import InputError
 
 
@@ -43,7 +45,7 @@ def test_digits_split_into_three_disjoint_parts(digits):
 def test_validation_is_the_first_part_of_what_is_not_test(digits):
     from sklearn.datasets import load_digits
 
-    held = np.random.default_rng(data.SPLIT_SEED).permutation(1797)[:180]
+    held = np.random.default_rng(source.SPLIT_SEED).permutation(1797)[:180]
     training = np.setdiff1d(np.arange(1797), held)
     np.testing.assert_array_equal(collect(digits.validation(50))[1], load_digits().target[training[:161]])
     np.testing.assert_array_equal(collect(digits.test(50))[1], load_digits().target[np.sort(held)])
@@ -142,7 +144,7 @@ def test_names_that_lead_elsewhere_are_refused(name):
 
 
 def test_misspelt_choices_are_refused():
-    with pytest.raises(ValueError, match=r"pixel_range to be one of unit, signed, real. Received 'Signed'"):
+    with pytest.raises(ValueError, match=r"pixel_range: received 'Signed'; expected one of unit, signed, real"):
         data.load_dataset("digits", pixel_range="Signed")
     with pytest.raises(ValueError, match="binarize"):
         data.load_dataset("digits", binarize="thresh")
@@ -274,7 +276,7 @@ def test_the_fine_label_is_taken_where_there_is_a_coarse_one():
     import tensorflow_datasets as tfds
 
     builder = tfds.builder("cifar100")
-    assert data._image_and_label("cifar100", builder.info.features, tfds) == ("image", "label")
+    assert tfds_source._image_and_label("cifar100", builder.info.features) == ("image", "label")
 
 
 def test_tfds_images_of_different_sizes_want_image_size(tmp_path, monkeypatch):
@@ -348,5 +350,5 @@ def test_parts_draw_apart():
 
 def test_pixels_without_bounds_are_those_of_variance_datasets():
     for name, pixel_range in (("digits", "real"), ("variance_digits", "unit")):
-        with pytest.raises(ValueError, match="pixel_range real"):
+        with pytest.raises(ValueError, match="pixel_range: received"):
             data.load_dataset(name, pixel_range=pixel_range)

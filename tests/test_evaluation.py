@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfdvae import evaluation, plots, report
+from tfdvae import plots
 from tfdvae.build import build_model
+from tfdvae.evaluation import table, terms
+from tfdvae.models.base import TEST_SEED
 
 SMALL = {"channels": (4,), "hidden_units": (10,), "latent_dim": 3, "image_shape": (6, 6, 1), "num_classes": 2}
 
@@ -20,12 +22,12 @@ def labelled():
 def test_per_image_values_over_a_ragged_last_batch_equal_a_plain_computation(labelled):
     images, labels = labelled
     model, judge = build_model(model="dvae", **SMALL), build_model(model="classifier", **SMALL)
-    batches = tf.data.Dataset.from_tensor_slices((images, labels)).batch(evaluation.BATCH)
-    found = evaluation.evaluate_model(model, batches, judge)
-    again = evaluation.evaluate_model(model, batches, judge)
+    batches = tf.data.Dataset.from_tensor_slices((images, labels)).batch(terms.BATCH)
+    found = terms.evaluate_model(model, batches, judge)
+    again = terms.evaluate_model(model, batches, judge)
     start = 0
     for index, stop in enumerate((500, 1000, 1203)):
-        seed = [evaluation.TEST_SEED, index]
+        seed = [TEST_SEED, index]
         for name, values in model.loss_terms(images[start:stop], seed=seed).items():
             np.testing.assert_allclose(found[name][start:stop], values, rtol=1e-4)
         outputs = model.reconstruct(images[start:stop], seed=seed)
@@ -33,7 +35,7 @@ def test_per_image_values_over_a_ragged_last_batch_equal_a_plain_computation(lab
         start = stop
     for name in found:
         np.testing.assert_array_equal(found[name], again[name])
-    summary = evaluation.summarize(found)
+    summary = terms.summarize(found)
     assert summary["n"] == 1203
     assert summary["kl"]["mean"] == pytest.approx(found["kl"].mean(dtype=np.float64))
     assert summary["error_of_output"]["mean"] == np.mean(found["class_of_output"] != labels)
@@ -42,7 +44,7 @@ def test_per_image_values_over_a_ragged_last_batch_equal_a_plain_computation(lab
 def test_the_classified_output_is_the_one_whose_loss_is_reported(labelled):
     model = build_model(model="vae", **SMALL)
     images = labelled[0][:50]
-    seed = [evaluation.TEST_SEED, 0]
+    seed = [TEST_SEED, 0]
     from_output = tf.keras.losses.binary_crossentropy(images, model.reconstruct(images, seed=seed))
     np.testing.assert_allclose(model.loss_terms(images, seed=seed)["reconstruction"], tf.reduce_sum(from_output, (1, 2)), rtol=1e-3)
 
@@ -53,24 +55,24 @@ def test_summary_of_hand_made_values():
         "true_class": np.array([0, 1, 1]),
         "class_of_output": np.array([0, 0, 1]),
     }
-    summary = evaluation.summarize(values)
+    summary = terms.summarize(values)
     assert summary["kl"] == {"mean": 2.0, "standard_error": pytest.approx(1 / math.sqrt(3))}
     assert summary["error_of_output"]["mean"] == pytest.approx(1 / 3)
     assert "error_of_original" not in summary
 
 
 def test_a_single_image_has_no_standard_error():
-    assert evaluation.summarize({"kl": np.array([2.0])}) == {"n": 1, "kl": {"mean": 2.0, "standard_error": None}}
-    assert report._cell({"kl": {"mean": 2.0, "standard_error": None}}, "kl", 1, 2, "") == "2.00"
+    assert terms.summarize({"kl": np.array([2.0])}) == {"n": 1, "kl": {"mean": 2.0, "standard_error": None}}
+    assert table._cell({"mean": 2.0, "standard_error": None}, 1, 2, "") == "2.00"
 
 
 def test_runs_are_told_apart():
-    runs = [SimpleNamespace(run=f"runs/{i}", params={"model": "vae", "seed": 0}) for i in range(2)]
-    assert report.labels(runs) == ["runs/0", "runs/1"] and report.labels(runs[:1]) == ["vae"]
+    runs = [SimpleNamespace(run=f"runs/{i}", params_dict={"model": "vae", "seed": 0}) for i in range(2)]
+    assert table.labels(runs) == ["runs/0", "runs/1"] and table.labels(runs[:1]) == ["vae"]
 
 
 def test_unlabelled_images_are_evaluated_without_classes(labelled):
-    found = evaluation.evaluate_model(build_model(model="dae", **SMALL), tf.data.Dataset.from_tensor_slices(labelled[0][:20]).batch(9))
+    found = terms.evaluate_model(build_model(model="dae", **SMALL), tf.data.Dataset.from_tensor_slices(labelled[0][:20]).batch(9))
     assert set(found) == {"loss", "reconstruction", "mse"} and len(found["loss"]) == 20
 
 
@@ -82,18 +84,18 @@ def evaluated():
     classifier = {"n": 10, "loss": value(0.03), "error": value(0.0101)}
     common = {"run": "r", "record": {"data": {"note": "a note"}}, "notes": ["another", ""]}
     return [
-        SimpleNamespace(params={"model": "vae", "dataset": "mnist", "seed": 1}, summary=vae, **common),
-        SimpleNamespace(params={"model": "classifier", "dataset": "mnist", "seed": 0}, summary=classifier, **common),
+        SimpleNamespace(params_dict={"model": "vae", "dataset": "mnist", "seed": 1}, summary=vae, **common),
+        SimpleNamespace(params_dict={"model": "classifier", "dataset": "mnist", "seed": 0}, summary=classifier, **common),
     ]
 
 
 def test_tables_in_the_published_form():
-    assert report.table_csv(evaluated()) == (
+    assert table.table_csv(evaluated()) == (
         "model,dataset,seed,n,reconstruction,kl,neg_elbo,classifier_error,run\n"
         "vae,mnist,1,10,74.248,20.9,95.148,0.0385,r\n"
         "classifier,mnist,0,10,,,,0.0101,r\n"
     )
-    lines = report.table_markdown(evaluated()).splitlines()
+    lines = table.table_markdown(evaluated()).splitlines()
     assert lines[0] == "| model | dataset | test loss | test KLD | −ELBO | classifier error |"
     assert lines[2] == "| vae, seed 1 | mnist | 74.25 ± 0.50 | 20.90 ± 0.50 | 95.15 ± 0.50 | 3.85 ± 50.00 % |"
     assert lines[3] == "| classifier, seed 0 | mnist |  |  |  | 1.01 ± 50.00 % |"
@@ -108,8 +110,8 @@ def test_a_further_column_stands_where_any_run_has_it():
     vae, classifier = evaluated()
     vae.summary["probe_error"] = {"mean": 0.1018, "standard_error": 0.003}
     vae.summary["mse"] = {"mean": 0.0614, "standard_error": None}
-    assert report.table_csv([vae, classifier]).splitlines()[0].endswith(",classifier_error,mse,probe_error,run")
-    lines = report.table_markdown([vae, classifier]).splitlines()
+    assert table.table_csv([vae, classifier]).splitlines()[0].endswith(",classifier_error,mse,probe_error,run")
+    lines = table.table_markdown([vae, classifier]).splitlines()
     assert lines[0].endswith("| classifier error | squared error | linear probe's error |")
     assert lines[2].endswith("| 0.06140 | 10.18 ± 0.30 % |") and lines[3].endswith("|  |  |")
 
@@ -121,10 +123,11 @@ def test_mosaic_keeps_images_in_reading_order():
     assert np.isnan(tiles[2, 0]) and np.isnan(tiles[0, 3])  # the lines between
 
 
-def test_pictures_are_drawn(tmp_path):
+def test_pictures_are_drawn():
     history = [{"epoch": float(e), **{p + k: 100.0 / e for k in ("loss", "kl") for p in ("", "val_")}} for e in range(1, 6)]
-    plots.run_curves(history, tmp_path / "curves.png")
-    plots.compared_curves({"vae": history, "dvae": history}, "kl", tmp_path / "kl.png")
-    plots.grids({"grey": np.zeros((5, 4, 4, 1)), "colour": np.ones((64, 4, 4, 3))}, tmp_path / "grids.png")
-    for path in tmp_path.iterdir():
-        assert path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 2000
+    for picture in (
+        plots.run_curves(history),
+        plots.compared_curves({"vae": history, "dvae": history}, "kl"),
+        plots.grids({"grey": np.zeros((5, 4, 4, 1)), "colour": np.ones((64, 4, 4, 3))}),
+    ):
+        assert picture.startswith(b"\x89PNG") and len(picture) > 2000

@@ -16,16 +16,17 @@ import tensorflow as tf
 from conftest import ROOT
 from kill_and_resume import digest, trials
 
-from params import ParameterError
-from tfdvae import data, faults, files, runs, training
+from tfdvae import data
 from tfdvae.build import build_model
-from tfdvae.errors import Fault, InputError, NonFiniteLoss
+from tfdvae.errors import Fault, InputError, NonFiniteLoss, reported_as_fault
 from tfdvae.interrupts import Interrupted, Interrupts
-from tfdvae.runs import Run
+from tfdvae.runs import Run, checkpoint, files, lock
+from tfdvae.runs import folder as runs
+from tfdvae.training import fit as training
 
 TINY = ("--channels", "4", "8", "--hidden-units", "16", "--batch-size", "256", "--latent-dim", "4")
 SMALL = {"channels": (4,), "hidden_units": (10,), "latent_dim": 3}
-FIT = {"batch_size": 500, "learning_rate": 1e-2, "learning_rate_schedule": "cosine", "seed": 3}
+FIT = {"epochs": 3, "flip": False, "batch_size": 500, "learning_rate": 1e-2, "learning_rate_schedule": "cosine", "seed": 3}
 
 
 def start(*words, cwd, script="train.py", **settings):
@@ -77,9 +78,9 @@ def test_a_signal_before_training_writes_nothing(tmp_path):
 
 
 def test_a_second_process_refuses_at_once_naming_the_first(tmp_path):
-    with Run(tmp_path / "run").held():
+    with Run(tmp_path / "run").locked():
         for words in ((), ("--resume",), ("--overwrite",)):
-            process = start("--run-dir", "run", *words, cwd=tmp_path)
+            process = start("digits", "--run-dir", "run", *words, cwd=tmp_path)
             _, error = finish(process)
             assert process.returncode == 2 and f"run_dir: run is being written by process {os.getpid()} on " in error
 
@@ -118,10 +119,8 @@ def digits():
 def fit_with(callback, digits, run, resume=False):
     """Train a small model for three epochs with one more callback, faults told."""
     model = build_model(image_shape=(8, 8, 1), model="vae", seed=3, **SMALL)
-    own = model.fit
-    model.fit = lambda *a, **k: own(*a, **{**k, "callbacks": [*k["callbacks"], callback]})
-    with faults.told(run, run.kept):
-        training.fit(model, digits, run, epochs=3, resume=resume, **FIT)
+    with reported_as_fault(run, run.resume_hint):
+        training.fit(model, digits, run, FIT, resume=resume, callbacks=[callback])
 
 
 def after_epoch(number, act):
@@ -161,8 +160,8 @@ def test_an_image_that_breaks_while_it_is_streamed_is_named(folder_of_classes, t
     for path in folder_of_classes.rglob("*.png"):
         path.write_bytes(path.read_bytes()[:30])
     model = build_model(image_shape=dataset.image_shape, model="vae", seed=3, **SMALL)
-    with pytest.raises(Fault, match=r"image .*\.png cannot be read"), faults.told(tmp_path, Run(tmp_path).kept):
-        training.fit(model, dataset, Run(tmp_path), epochs=1, **{**FIT, "batch_size": 4})
+    with pytest.raises(Fault, match=r"image .*\.png cannot be read"), reported_as_fault(tmp_path, Run(tmp_path).resume_hint):
+        training.fit(model, dataset, Run(tmp_path), FIT | {"epochs": 1, "batch_size": 4})
 
 
 def train_tiny(folder):
@@ -216,13 +215,13 @@ def test_paths_in_a_record_lead_nowhere(finished, tmp_path):
 def test_a_record_that_lacks_or_breaks_a_parameter_is_refused_by_name(finished):
     import evaluate
 
-    rewrite(finished, latent_dim=0)
-    with pytest.raises(ParameterError, match=r"run.json: latent_dim: received 0"):
-        evaluate.main([str(finished)])
     record = finished.read_record()
+    rewrite(finished, latent_dim=0)
+    with pytest.raises(InputError, match=r"run.json: latent_dim: received 0"):
+        evaluate.main([str(finished)])
     del record["params"]["latent_dim"]
     finished.file(runs.RECORD).write_text(files.sealed(record))
-    with pytest.raises(ParameterError, match=r"run.json: lacks the parameter latent_dim"):
+    with pytest.raises(InputError, match=r"run.json: lacks the parameter latent_dim"):
         evaluate.main([str(finished)])
 
 
@@ -234,7 +233,7 @@ def test_a_run_resumed_with_other_versions_says_so(finished, capsys):
     finished.file(runs.RECORD).write_text(files.sealed(record))
     train.main(resume=True, run_dir=str(finished))
     out = capsys.readouterr().out
-    assert "Note: this run was started with keras 3.0.0 instead of " in out and "was finished already: all its 1 epochs are done" in out
+    assert "Note: this run was started with keras 3.0.0 instead of " in out and "runs/x was finished already, with 1 epoch." in out
 
 
 def test_a_notebook_can_draw_random_numbers_after_a_training(tmp_path):
@@ -244,7 +243,7 @@ def test_a_notebook_can_draw_random_numbers_after_a_training(tmp_path):
 
 def test_ctrl_c_in_an_evaluation(finished, tmp_path):
     process = start("--checkpoint", finished, cwd=tmp_path, script="evaluate.py")
-    wait_for(finished.file(runs.OWNER), process)
+    wait_for(finished.file(lock.OWNER), process)
     process.send_signal(signal.SIGINT)
     _, error = finish(process)
     assert process.returncode == 130 and error.strip().startswith("evaluate.py: stopped by Ctrl-C")
@@ -258,7 +257,7 @@ def test_a_full_disk_in_an_evaluation(finished, tmp_path):
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (9000,) * 2),
     )
     _, error = finish(process)
-    assert process.returncode == 1 and error.count("cannot be written or read (File too large). What was evaluated until then") == 1
+    assert process.returncode == 1 and error.count("cannot be written or read (File too large). Runs that were evaluated before keep") == 1
 
 
 def test_an_evaluation_is_of_the_weights_it_was_made_with(finished):
@@ -271,7 +270,7 @@ def test_an_evaluation_is_of_the_weights_it_was_made_with(finished):
     finished.write_weights(runs.BEST, changed, epoch=epoch, val_loss=loss)
     with pytest.raises(InputError, match="weights that have changed since; evaluate the run again"):
         finished.read_evaluation()
-    with finished.held(), pytest.raises(InputError, match="is being written by"):
+    with finished.locked(), pytest.raises(InputError, match="is being written by"):
         evaluate.main([str(finished)])
 
 
@@ -303,7 +302,7 @@ def test_a_damaged_state_is_said_and_the_one_before_it_used(digits, tmp_path, ca
                 damage(run.file(runs.BEST))
             capsys.readouterr()
             # a flip among the weights is no matter to who reads the history alone
-            assert len(run.read_history()) == (1 if name in ("truncated", "missing") else 2) and "go on with" in run.kept()
+            assert len(run.read_history()) == (1 if name in ("truncated", "missing") else 2) and "go on with" in run.resume_hint()
             fit_with(after_epoch(9, None), digits, run, resume=True)
             said = "missing or damaged; going on from the state before it, of epoch 1." in capsys.readouterr().out
             assert said == (name != "best of the last epoch")
@@ -373,7 +372,7 @@ def test_a_state_that_is_not_finite_is_not_saved(digits, tmp_path):
     spoil = after_epoch(2, lambda: model.optimizer.variables[-1].assign(model.optimizer.variables[-1] + np.inf))
     model.fit = lambda *a, **k: own(*a, **{**k, "callbacks": [spoil, *k["callbacks"]]})
     with pytest.raises(NonFiniteLoss, match=r"velocity has values that are not finite after epoch 2"):
-        training.fit(model, digits, run, epochs=3, **FIT)
+        training.fit(model, digits, run, FIT)
     assert len(run.read_history()) == 1
 
 
@@ -401,7 +400,7 @@ def test_random_damage_to_what_a_run_goes_on_from_never_changes_its_end(digits, 
         counts["went on"] += 1
         assert len(history) in (1, 2)
         for name, value in run.read_weights(runs.LAST)[0].items():
-            np.testing.assert_array_equal(training.state(model)[name], value)
+            np.testing.assert_array_equal(checkpoint.state(model)[name], value)
         assert run.read_history() == history
     assert min(counts.values()) > 5
 
@@ -447,8 +446,8 @@ def test_a_signal_that_python_drops_is_found_at_the_next_step():
 def test_validation_and_pictures_leave_the_random_state_of_training_alone(digits):
     model = build_model(image_shape=(8, 8, 1), model="dvae", seed=3, **SMALL)
     model.compile(optimizer="adam")
-    before = training.arrays(training.state(model))
+    before = checkpoint.arrays(checkpoint.state(model))
     model.evaluate(digits.validation(100), verbose=0)
     model.sample(4)
-    for name, value in training.arrays(training.state(model)).items():
+    for name, value in checkpoint.arrays(checkpoint.state(model)).items():
         np.testing.assert_array_equal(value, before[name])

@@ -10,7 +10,7 @@ from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfdvae import files
+from tfdvae.runs import files
 
 ARRAYS = {"kl": np.linspace(0, 1, 7, dtype=np.float32), "true_class": np.arange(5)}
 VALUES = {"name": "a run", "list": [1, 2.5, None], "nested": {"deep": True}}
@@ -41,7 +41,7 @@ def test_a_process_that_dies_before_a_rename_leaves_a_whole_file(tmp_path, calls
     for content in ("one", "two"):
         files.write(path, content, keep=kept)
     code = (
-        "import os, pathlib, sys; from tfdvae import files\n"
+        "import os, pathlib, sys; from tfdvae.runs import files\n"
         "folder, left, replace = pathlib.Path(sys.argv[1]), [int(sys.argv[2])], os.replace\n"
         "def dying(*names):\n"
         "    if not left[0]: os._exit(9)\n"

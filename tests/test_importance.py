@@ -9,8 +9,8 @@ import pytest
 import scipy.stats
 import tensorflow as tf
 
-from tfdvae import importance
 from tfdvae.build import build_model
+from tfdvae.evaluation import importance
 from tfdvae.likelihoods import FixedGaussian
 from tfdvae.priors import StandardNormal
 

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from tfdvae import networks
 from tfdvae.errors import InputError
-from tfdvae.normalization import BatchNorm
+from tfdvae.kernels.normalization import BatchNorm
 
 
 @pytest.mark.parametrize("network", networks.NETWORKS)

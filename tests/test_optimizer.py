@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfdvae.optimizer import FusedAdam
+from tfdvae.kernels.optimizer import FusedAdam
 
 
 def test_first_steps_by_hand():

@@ -1,24 +1,32 @@
 import dataclasses
 import math
+import os
+import pathlib
+import re
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 from conftest import ROOT
 
-import params
-from params import PRESETS, ParameterError, Params, check, override, parse
+import tfdvae
+import train
+from params import PRESETS, Params
+from tfdvae import rules
+from tfdvae.errors import InputError
+from train import parse
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_are_valid(name):
-    check(PRESETS[name])
+    rules.check(dataclasses.asdict(PRESETS[name]))
 
 
 @pytest.mark.parametrize("name", ["digits", "mnist", "cifar10", "digits_classifier", "mnist_classifier", "cifar10_classifier"])
 def test_a_datasets_presets_are_valid_for_every_model(name):
-    for model in params.MODELS:
-        check(dataclasses.replace(PRESETS[name], model=model, shift=0.0, blur=0.0))
+    for model in get_args(rules.Model):
+        rules.override(PRESETS[name], model=model, shift=0.0, blur=0.0)
 
 
 @pytest.mark.parametrize(
@@ -83,8 +91,8 @@ def test_a_datasets_presets_are_valid_for_every_model(name):
     ],
 )
 def test_a_wrong_value_is_refused_by_name(name, value, expected):
-    with pytest.raises(ParameterError) as refused:
-        check(dataclasses.replace(Params(), **{name: value}))
+    with pytest.raises(InputError) as refused:
+        rules.check(dataclasses.asdict(Params()) | {name: value})
     message = str(refused.value)
     assert message.startswith(f"{name}: received {value!r}; expected ") and expected in message and "\n" not in message
 
@@ -112,30 +120,21 @@ def test_a_wrong_value_is_refused_by_name(name, value, expected):
     ],
 )
 def test_impossible_combinations_are_refused(name, values):
-    with pytest.raises(ParameterError, match=f"^{name}: "):
-        check(dataclasses.replace(Params(), **values))
+    with pytest.raises(InputError, match=f"^{name}: "):
+        rules.check(dataclasses.asdict(Params()) | values)
 
 
 def test_parse_returns_what_was_given():
-    name, given, resume, overwrite = parse(
-        ["mnist", "--model", "vae", "--seed=3", "--no-share-encoder", "--channels", "8", "16", "--resume"]
-    )
-    assert name == "mnist" and resume and not overwrite
-    assert given == {"model": "vae", "seed": 3, "share_encoder": False, "channels": (8, 16)}
-    assert parse(["--learning_rate", "0.1"])[:2] == (None, {"learning_rate": 0.1})
+    name, given = parse(["mnist", "--model", "vae", "--seed=3", "--no-share-encoder", "--channels", "8", "16", "--resume"])
+    assert name == "mnist"
+    assert given == {"model": "vae", "seed": 3, "share_encoder": False, "channels": (8, 16), "resume": True}
+    assert parse(["--learning_rate", "0.1"]) == (None, {"learning_rate": 0.1})
 
 
 @pytest.mark.parametrize("value", [dataclasses.replace(Params(), seed=7), *PRESETS.values()])
 def test_every_field_can_be_given_on_the_command_line(value):
-    words = []
-    for field in dataclasses.fields(value):
-        setting = getattr(value, field.name)
-        flag = "--" + field.name.replace("_", "-")
-        if isinstance(setting, bool):
-            words.append(flag if setting else flag.replace("--", "--no-"))
-        else:
-            words += [flag, *map(str, setting if isinstance(setting, tuple) else (setting,))]
-    assert override(Params(), **parse(words)[1]) == value
+    words = [word for name, setting in dataclasses.asdict(value).items() for word in words_of(name, setting)]
+    assert rules.override(Params(), **parse(words)[1]) == value
 
 
 @pytest.mark.parametrize(
@@ -143,19 +142,150 @@ def test_every_field_can_be_given_on_the_command_line(value):
     [
         (["imagenet"], "digits, mnist, cifar10, digits_classifier, mnist_classifier"),
         (["--modle", "vae"], "did you mean --model"),
-        (["--model", "vae", "mnist"], "PRESET first"),
-        (["--epochs", "ten"], "--epochs: .*'ten'"),
-        (["--epochs"], "Missing value .*--epochs"),
+        (["--no-propgate"], "did you mean --no-propagate"),
+        (["--model", "vae", "mnist"], "mnist: received among the options; expected a PRESET before the options"),
+        (["mnits"], "preset: received 'mnits'; did you mean mnist?"),
+        (["mnist", "digits"], "preset: received mnist digits; expected one preset"),
+        (["--epochs", "ten"], "epochs: received 'ten'; expected a whole number from 1"),
+        (["--epochs"], "epochs: received nothing; expected a whole number"),
+        (["--epochs=ten"], "epochs: received 'ten'; expected a whole number"),
+        (["--channels", "32,64"], "channels: received '32,64'; expected at most 64 whole numbers .* with spaces between them"),
+        (["--channels", "1", "y"], "channels: received '1 y'; expected at most 64 whole numbers"),
+        (["--model", "gan"], "model: received 'gan'; expected one of ae, dae, vae, dvae, im_dvae, classifier"),
+        (["--flip", "yes"], "yes: received among the options"),
+        (["--no-resume"], "--no-resume: no such option; did you mean --resume"),
+        (["-x"], "-x: no such option"),
     ],
 )
 def test_unknown_words_are_refused(words, expected):
-    with pytest.raises(ParameterError, match=expected):
+    with pytest.raises(InputError, match=expected):
         parse(words)
 
 
+SMALL = {"image_shape": (8, 8, 1), "model": "vae"}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"activation": "gelu"},
+        {"network": "resnet"},
+        {"sigma": 0.0},
+        {"kl_weight": -1.0},
+        {"corruption": "gaussian:-1"},
+        {"kl_schedule": "wait:90"},
+        {"gate": True, "likelihood": "gaussian_fixed"},
+        {"prior": "vampprior", "prior_components": 1},
+        {"hidden_units": (8,) * 65},
+        {"channels": (8,) * 65},
+        {"network": "mlp", "channels": (8,)},
+        {"likelihood": "bernoulli", "pixel_range": "signed"},
+    ],
+    ids=lambda values: "-".join(values),
+)
+def test_models_records_and_the_command_line_refuse_with_the_same_sentence(values, tmp_path, capsys, monkeypatch):
+    from tfdvae.build import build_model
+    from tfdvae.runs import files, record
+
+    with pytest.raises(InputError) as of_model:
+        build_model(**SMALL | values)
+    sentence = str(of_model.value)
+    with pytest.raises(InputError) as of_parameters:
+        rules.override(Params(), model="vae", **values)
+    assert str(of_parameters.value) == sentence and sentence.startswith(tuple(values)) and "; expected " in sentence
+
+    params_dict = dataclasses.asdict(Params()) | {"model": "vae"} | values
+    data = {"image_shape": [8, 8, 1], "class_names": [], "test_fingerprint": "0"}
+    written = {"preset": None, "params": params_dict, "precision": "float32", "data": data, "versions": {"tfdvae": "0.4.0"}}
+    with pytest.raises(InputError) as of_record:
+        record.read_record(files.sealed(written).encode(), "run.json")
+    assert str(of_record.value) == f"run.json: {sentence}"
+
+    monkeypatch.chdir(tmp_path)
+    words = [word for name, value in values.items() for word in words_of(name, value)]
+    assert train.command_line(["--model", "vae", *words]) == 2
+    assert capsys.readouterr().err.strip() == f"train.py: {sentence}"
+    assert not list(tmp_path.iterdir())
+
+
+def words_of(name, value):
+    """Return the words of an option."""
+    flag = "--" + name.replace("_", "-")
+    if isinstance(value, bool):
+        return [flag if value else flag.replace("--", "--no-")]
+    return [flag, *map(str, value if isinstance(value, tuple) else (value,))]
+
+
+@pytest.mark.parametrize(
+    "values, sentence",
+    [
+        ({"validation_fraction": -0.5}, "validation_fraction: received -0.5; expected a share between 0 and 1."),
+        ({"memory_limit": 0.0}, "memory_limit: received 0.0; expected a number above 0."),
+        ({"image_size": -8}, "image_size: received -8; expected a number of pixels up to 16384, or 0 for the dataset's own."),
+        (
+            {"name": pathlib.PurePosixPath("photos")},
+            "dataset: received PurePosixPath('photos'); expected digits, folder:PATH, a TensorFlow",
+        ),
+        ({"name": "folder:"}, "dataset: received 'folder:'; expected digits, folder:PATH, a TensorFlow Datasets name, or"),
+        ({"pixel_range": "real"}, "pixel_range: received 'real'; expected unit or signed for dataset digits"),
+    ],
+    ids=str,
+)
+def test_datasets_are_refused_as_on_the_command_line(values, sentence):
+    from tfdvae.data import load_dataset
+
+    with pytest.raises(InputError) as refused:
+        load_dataset(**{"name": "digits"} | values)
+    assert str(refused.value).startswith(sentence)
+    if values.keys() != {"name"} or isinstance(values["name"], str):
+        with pytest.raises(InputError, match=re.escape(str(refused.value))):
+            rules.override(Params(), **{name if name != "name" else "dataset": value for name, value in values.items()})
+
+
+def test_a_model_without_classes_is_refused_where_it_needs_them():
+    from tfdvae.build import build_model
+
+    with pytest.raises(InputError, match="which has no classes; expected one folder per class for a classifier"):
+        build_model(image_shape=(8, 8, 1), model="classifier")
+    with pytest.raises(InputError, match=r"label_weight: received 0.5 with .*, which has no classes"):
+        build_model(image_shape=(8, 8, 1), model="vae", label_weight=0.5)
+
+
+def test_every_choice_has_its_part():
+    from tfdvae.build import MODELS
+    from tfdvae.networks import NETWORKS
+
+    assert tuple(MODELS) == get_args(rules.Model) and tuple(NETWORKS) == get_args(rules.Network)
+    assert [field.name for field in dataclasses.fields(Params)] == list(rules.RULES)
+
+
+@pytest.mark.parametrize("columns", [30, 80, 200])
+def test_help_shows_headings_and_choices_and_complaints_name_the_whole_word(columns):
+    environment = os.environ | {"COLUMNS": str(columns)}
+
+    def run(*words):
+        return subprocess.run([sys.executable, "train.py", *words], cwd=ROOT, env=environment, capture_output=True, text=True)
+
+    text = run("--help").stdout
+    for word in ("data options", "model options", "training options", "run-folder options", "--overwrite"):
+        assert word in text
+    assert columns < 80 or "{ae,dae,vae,dvae,im_dvae,classifier}" in text
+    assert not re.search(r"\bR[0-4]\b", text)
+    for words, received in ((["--channels", "32,64"], "'32,64'"), (["--channels", "1", "y"], "'1 y'"), (["--epochs", "x"], "'x'")):
+        done = run(*words)
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"train.py: {words[0][2:]}: received {received}; expected ") and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("script", ["train.py", "evaluate.py", "compare.py"])
+def test_scripts_say_their_version(script):
+    done = subprocess.run([sys.executable, script, "--version"], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == f"tfdvae {tfdvae.__version__}\n" and done.returncode == 0
+
+
 def test_override_lists_the_parameters_there_are():
-    with pytest.raises(ParameterError, match=r"^colour: no such parameter; expected one of dataset, "):
-        override(Params(), colour=3)
+    with pytest.raises(InputError, match=r"^parameter: received 'colour'; expected one of dataset, "):
+        rules.override(Params(), colour=3)
 
 
 def test_help_and_refusals_come_without_tensorflow():

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfdvae import data, progress
+from tfdvae import data
 from tfdvae.build import build_model
 from tfdvae.runs import Run
+from tfdvae.training import progress
 
 SMALL = {"image_shape": (8, 8, 1), "channels": (4,), "hidden_units": (10,), "latent_dim": 3}
 
@@ -38,7 +39,7 @@ def test_frames_become_a_figure_and_an_animation(run):
 
 
 def test_a_long_training_has_an_animation_of_bearable_length(run, monkeypatch):
-    monkeypatch.setattr(progress, "LONGEST", 2)
+    monkeypatch.setattr(progress, "MAX_FRAMES", 2)
     progress.animation(run, "progress.gif", "images")
     with Image.open(run.file("progress.gif")) as animation:
         assert animation.n_frames == 2

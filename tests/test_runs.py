@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import functools
 import os
 import subprocess
@@ -8,13 +9,14 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
+import params
 import tfdvae
-from tfdvae import files, runs, training
-from tfdvae.build import build_model
 from tfdvae.errors import InputError
-from tfdvae.runs import Run
+from tfdvae.runs import Run, checkpoint, files, lock, record, start
+from tfdvae.runs import folder as runs
 
 SMALL = {"model": "dvae", "channels": [4], "hidden_units": [10], "latent_dim": 3, "seed": 0}
+PARAMS = record.as_json(dataclasses.asdict(params.Params()) | SMALL)
 DATA = {"image_shape": (6, 6, 1), "class_names": ["a", "b"], "sizes": [3, 2, 1], "note": "", "test_fingerprint": "0"}
 ROWS = [{"epoch": 1, "loss": 0.5, "val_loss": 0.25}, {"epoch": 2, "loss": 1 / 3, "val_loss": 0.125}]
 
@@ -24,11 +26,11 @@ def run(tmp_path):
     """A run folder with a record and the best weights of a model whose batch norm has seen images."""
     run = Run(tmp_path / "run")
     run.path.mkdir()
-    run.start(params=SMALL, preset="digits", precision="float32", data=DATA, command="python train.py")
-    model = build_model(image_shape=(6, 6, 1), **SMALL)
+    run.start(params=PARAMS, preset="digits", precision="float32", data=DATA, command="python train.py")
+    model = checkpoint.build_from_record(run.read_record())
     images = np.random.default_rng(0).random((9, 6, 6, 1)).astype(np.float32)
     model.loss_terms(images, training=True)
-    run.write_weights(runs.BEST, training.arrays(training.weights(model)), epoch=1, val_loss=1.0)
+    run.write_weights(runs.BEST, checkpoint.arrays(checkpoint.weights(model)), epoch=1, val_loss=1.0)
     run.model, run.images = model, images
     return run
 
@@ -43,7 +45,7 @@ def test_a_loaded_model_gives_identical_outputs(run):
 
 def test_the_record_tells_where_a_run_came_from(run):
     record = run.read_record()
-    assert record["params"] == SMALL and record["versions"]["tfdvae"] == tfdvae.__version__
+    assert record["params"] == PARAMS and record["format"] == 2 and record["versions"]["tfdvae"] == tfdvae.__version__
     assert {"git", "command", "started", "precision", "preset"} <= set(record)
 
 
@@ -61,7 +63,7 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / "taken").write_text("")
     for path in (tmp_path / "taken", tmp_path / "taken" / "below"):
         with pytest.raises(InputError, match="is a file"):
-            Run(path).check_writable()
+            files.check_writable(path, "run_dir")
 
 
 def test_paths_without_a_run(tmp_path):
@@ -154,28 +156,67 @@ def test_forged_metadata_of_the_best_weights_are_refused(run, metadata):
 
 
 def test_new_runs_count_up(tmp_path, monkeypatch):
-    import params
+    def name(folder="", **values):
+        return str(next(start.new_runs(PARAMS | values, folder)))
 
     monkeypatch.chdir(tmp_path)
     for expected in ("runs/mnist-dvae-seed1", "runs/mnist-dvae-seed1-2", "runs/mnist-dvae-seed1-3"):
-        run = next(runs.new_runs(params.override(params.preset("mnist"), seed=1)))
-        assert str(run) == expected
-        run.path.mkdir(parents=True)
-    for dataset, expected in (("folder:../my/cats/", "cats"), ("emnist/letters:3.0.0", "emnist-letters-3.0.0")):
-        assert str(next(runs.new_runs(params.override(params.Params(), dataset=dataset)))) == f"runs/{expected}-dvae-seed0"
-    assert str(next(runs.new_runs(params.preset("mnist_linear"), "mnist_linear"))) == "runs/mnist_linear-ae-seed0"
+        assert name(dataset="mnist", seed=1) == expected
+        (tmp_path / expected).mkdir(parents=True)
+    for dataset, expected in (("folder:../my/cats/", "cats"), ("emnist/letters:3.0.0", "emnist-letters-3.0.0"), ("folder:/", "folder")):
+        assert name(dataset=dataset) == f"runs/{expected}-dvae-seed0"
+    assert name("mnist_linear", model="ae") == "runs/mnist_linear-ae-seed0"
 
 
-def test_a_record_of_another_version_names_both(run):
-    record = run.read_record()
-    for written, refused in (("0.1.0", True), ("1.2.0", True), (tfdvae.__version__.rpartition(".")[0] + ".99", False)):
-        record["versions"]["tfdvae"] = written
-        run.file(runs.RECORD).write_text(files.sealed(record))
-        if refused:
-            with pytest.raises(InputError, match=rf"written by tfdvae {written}, and this is {tfdvae.__version__}"):
-                tfdvae.load(run.path)
-        else:
-            tfdvae.load(run.path)
+def written_by(run, version, number):
+    """Change the version and the format in a run's record."""
+    values = run.read_record()
+    values["versions"]["tfdvae"] = version
+    values.pop("format")
+    run.file(runs.RECORD).write_text(files.sealed(values if number is None else {"format": number, **values}))
+
+
+@pytest.mark.parametrize("version, number", [("0.4.0", None), ("0.4.7", None), ("0.5.0", 2), ("7.0.0", 2), ("0.9.0", 1)])
+def test_every_format_that_was_written_is_read(run, version, number):
+    written_by(run, version, number)
+    tfdvae.load(run.path)
+
+
+@pytest.mark.parametrize(
+    "version, number, named", [("0.3.0", None, "no format that is kept"), ("1.2.0", 3, "format 3"), ("0.1.0", 0, "no format")]
+)
+def test_a_record_of_another_format_names_both_versions(run, version, number, named):
+    written_by(run, version, number)
+    with pytest.raises(InputError, match=rf"written by tfdvae {version} and has {named}.*; this is {tfdvae.__version__}, which reads"):
+        tfdvae.load(run.path)
+
+
+def test_a_parameter_that_an_old_record_lacks_takes_the_value_of_its_time(run, monkeypatch):
+    values = run.read_record()
+    del values["params"]["vae_weight"], values["params"]["activation"]
+    run.file(runs.RECORD).write_text(files.sealed(values))
+    with pytest.raises(InputError, match=r"run\.json: lacks the parameter activation"):
+        tfdvae.load(run.path)
+    monkeypatch.setattr(record, "ADDED", {"activation": "leaky_relu", "vae_weight": 0.5})
+    assert run.read_record()["params"] == PARAMS | {"activation": "leaky_relu", "vae_weight": 0.5}
+    assert tfdvae.load(run.path).vae_weight == 0.5
+
+
+def test_a_file_in_a_run_is_refused_naming_the_folder(run):
+    (run.path / "frames").mkdir()
+    (run.path / "frames" / "00001.png").write_text("")
+    for name in (runs.BEST, runs.RECORD, "frames/00001.png"):
+        with pytest.raises(InputError, match=rf"{name} is a file inside a run; expected the run's folder; give {run}\."):
+            tfdvae.load(run.file(name))
+    (run.path.parent / "notes.txt").write_text("")
+    with pytest.raises(InputError, match=r"notes\.txt is a file; expected the folder of a run"):
+        tfdvae.load(run.path.parent / "notes.txt")
+
+
+def test_the_home_folder_is_expanded(run, monkeypatch):
+    monkeypatch.setenv("HOME", str(run.path.parent))
+    assert Run("~/run").read_record()["params"] == PARAMS and str(Run("~/run")) == str(run)
+    assert str(Run("~nobody-of-this-name/x")) == "~nobody-of-this-name/x"
 
 
 HOSTILE = [
@@ -196,10 +237,10 @@ HOSTILE = [
 
 def test_hostile_records_are_refused_before_they_take_memory(run):
     """In a process of its own, since a process cannot forget its largest size."""
-    record = run.read_record()
+    values = run.read_record()
     folders = []
     for i, (where, value) in enumerate(HOSTILE):
-        changed = copy.deepcopy(record)
+        changed = copy.deepcopy(values)
         place = changed
         for key in where[:-1]:
             place = place[key]
@@ -229,7 +270,7 @@ def test_a_record_of_a_gibibyte_is_not_read(run):
         tfdvae.load(run.path)
 
 
-@pytest.mark.parametrize("name", [runs.RECORD, runs.BEST, runs.TENSORBOARD, runs.OWNER, runs.LOCK, "sub/below"])
+@pytest.mark.parametrize("name", [runs.RECORD, runs.BEST, runs.TENSORBOARD, lock.OWNER, lock.LOCK, "sub/below"])
 def test_links_in_a_run_folder_are_refused(run, tmp_path, name):
     target = tmp_path / "elsewhere"
     if run.file(name).exists():
@@ -243,18 +284,18 @@ def test_links_in_a_run_folder_are_refused(run, tmp_path, name):
 def test_nothing_is_written_through_links(run, tmp_path):
     (tmp_path / "victim").write_text("mine")
     (tmp_path / "outside").mkdir()
-    run.file(runs.OWNER).symlink_to(tmp_path / "victim")
+    run.file(lock.OWNER).symlink_to(tmp_path / "victim")
     run.file(runs.TENSORBOARD).symlink_to(tmp_path / "outside")
     temporary = run.file(files.TEMPORARY.format(name=runs.METRICS, pid=os.getpid()))
     temporary.symlink_to(tmp_path / "victim")
-    with run.held():
+    with run.locked():
         files.write(run.file(runs.METRICS), "{}")
         run.clear()
         assert not run.file(runs.TENSORBOARD).is_symlink()
     assert (tmp_path / "victim").read_text() == "mine" and (tmp_path / "outside").is_dir()
-    run.file(runs.LOCK).unlink()
-    run.file(runs.LOCK).symlink_to(tmp_path / "victim")
-    with pytest.raises(InputError, match="cannot be written"), run.held():
+    run.file(lock.LOCK).unlink()
+    run.file(lock.LOCK).symlink_to(tmp_path / "victim")
+    with pytest.raises(InputError, match="cannot be written"), run.locked():
         pass
 
 
@@ -263,14 +304,14 @@ def test_what_is_no_path_is_refused(path):
     with pytest.raises(InputError, match="does not exist"):
         Run(path).read_record()
     with pytest.raises(InputError, match="cannot be a folder here"):
-        Run(path).check_writable()
+        files.check_writable(path, "run_dir")
 
 
 def test_a_link_to_nowhere_is_no_folder(tmp_path):
     (tmp_path / "run").symlink_to(tmp_path / "nowhere")
     with pytest.raises(InputError, match="is a file"):
-        Run(tmp_path / "run").check_writable()
-    with pytest.raises(InputError, match="cannot be written"), Run(tmp_path / "run").held():
+        files.check_writable(tmp_path / "run", "run_dir")
+    with pytest.raises(InputError, match="cannot be written"), Run(tmp_path / "run").locked():
         pass
 
 
@@ -305,7 +346,7 @@ def test_evaluation_round_trip(run):
 
 
 def test_damage_to_any_file_is_found_or_changes_nothing(run):
-    state = training.arrays(training.weights(run.model))
+    state = checkpoint.arrays(checkpoint.weights(run.model))
     run.write_state({f"model/{name}": value for name, value in state.items()}, ROWS)
     run.write_evaluation({"n": 3}, {"kl": np.arange(3.0)})
 
@@ -333,31 +374,31 @@ def test_damage_to_any_file_is_found_or_changes_nothing(run):
 
 
 def test_a_folder_is_held_by_one_process_and_let_go_of_by_a_dead_one(tmp_path):
-    code = "import sys, time; from tfdvae.runs import Run\nwith Run(sys.argv[1]).held():\n    print('held', flush=True); time.sleep(60)"
+    code = "import sys, time; from tfdvae.runs import Run\nwith Run(sys.argv[1]).locked():\n    print('held', flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "run")], stdout=subprocess.PIPE, cwd=ROOT) as holder:
         assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(InputError, match=rf"being written by process {holder.pid} on .+, since "), Run(tmp_path / "run").held():
+        with pytest.raises(InputError, match=rf"being written by process {holder.pid} on .+, since "), Run(tmp_path / "run").locked():
             pass
         holder.kill()
-    with Run(tmp_path / "run").held():
+    with Run(tmp_path / "run").locked():
         assert (tmp_path / "run").is_dir()
 
 
 def test_a_folder_that_was_held_for_nothing_is_gone_again(tmp_path):
     run = Run(tmp_path / "runs" / "x")
-    with run.held(new=True), pytest.raises(FileExistsError), run.held(new=True):
+    with run.locked(new=True), pytest.raises(FileExistsError), run.locked(new=True):
         pass
     assert not (tmp_path / "runs").exists()
     (tmp_path / "mine").mkdir()
-    with Run(tmp_path / "mine").held():
+    with Run(tmp_path / "mine").locked():
         pass
     assert list((tmp_path / "mine").iterdir()) == []
 
 
 def test_the_revision_is_marked_where_code_differs_and_not_where_results_do(tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "__file__", str(tmp_path / "tfdvae" / "runs.py"))
-    revision_now = runs.git_revision.__wrapped__
-    monkeypatch.setattr(runs, "git_revision", functools.cache(revision_now))
+    monkeypatch.setattr(record, "__file__", str(tmp_path / "tfdvae" / "runs" / "record.py"))
+    revision_now = record.git_revision.__wrapped__
+    monkeypatch.setattr(record, "git_revision", functools.cache(revision_now))
     (tmp_path / "results").mkdir()
     for name in ("setup.py", "results/report.md"):
         (tmp_path / name).write_text("first")
@@ -365,10 +406,10 @@ def test_the_revision_is_marked_where_code_differs_and_not_where_results_do(tmp_
     who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
     for words in (("init", "-q"), ("add", "."), (*who, "commit", "-qm", "first")):
         subprocess.run(["git", *words], cwd=tmp_path, check=True)
-    revision = runs.git_revision()
+    revision = record.git_revision()
     assert len(revision) == 40
     (tmp_path / "results" / "report.md").write_text("second")
     assert revision_now() == revision
     (tmp_path / "setup.py").write_text("second")
     assert revision_now() == f"{revision} with changes"
-    assert runs.git_revision() == revision, "the process began with the code before the change"
+    assert record.git_revision() == revision, "the process began with the code before the change"

@@ -16,7 +16,6 @@ from PIL import Image
 import evaluate
 import tfdvae
 import train
-from params import ParameterError
 from tfdvae.errors import InputError
 from tfdvae.runs import Run
 
@@ -225,7 +224,7 @@ def test_evaluate_refuses(trained, words, message):
 
 
 def test_a_read_only_run_folder_is_refused(trained, monkeypatch, tmp_path):
-    monkeypatch.setattr("tfdvae.runs.os.access", lambda *_: False)  # root may write anywhere, so permissions alone cannot be tried
+    monkeypatch.setattr("tfdvae.runs.files.os.access", lambda *_: False)  # root may write anywhere, so permissions alone cannot be tried
     with pytest.raises(InputError, match=r"run_dir: .*read-only"):
         train.main(run_dir=str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
@@ -246,7 +245,10 @@ def test_classes_are_asked_for_only_where_they_are_needed(tmp_path, folder_of_cl
 
 def test_resume_and_overwrite(tmp_path, capsys):
     tiny = {"epochs": 1, "channels": (4,), "hidden_units": (8,), "batch_size": 700, "latent_dim": 2, "run_dir": str(tmp_path / "run")}
-    train.main(resume=True, **tiny)  # nothing saved yet: it starts
+    with pytest.raises(InputError, match=r"run_dir: received .* with resume, where no run is saved"):
+        train.main(resume=True, **tiny)  # a typo must not start a training of its own
+    train.main("digits", resume=True, **tiny)  # as a cluster starts a job again
+    assert "Nothing is saved in " in capsys.readouterr().out
     first = digest(tmp_path / "run")
     train.main(resume=True, run_dir=tiny["run_dir"], latent_dim=2)  # finished: nothing changes, an equal parameter is fine
     assert "was finished already" in capsys.readouterr().out
@@ -258,7 +260,7 @@ def test_resume_and_overwrite(tmp_path, capsys):
     assert (tmp_path / "run" / "curves.png").exists()
     train.main(overwrite=True, **{**tiny, "seed": 5})
     assert json.loads((tmp_path / "run" / "run.json").read_text())["params"]["seed"] == 5
-    with pytest.raises(ParameterError, match="no such parameter"):
+    with pytest.raises(InputError, match="parameter: received 'colour'"):
         train.main(colour=3)
 
 

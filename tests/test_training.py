@@ -4,13 +4,17 @@ import keras
 import numpy as np
 import pytest
 
-from tfdvae import data, runs, training
+from tfdvae import data
 from tfdvae.build import build_model
 from tfdvae.errors import NonFiniteLoss
-from tfdvae.runs import Run
+from tfdvae.runs import Run, checkpoint
+from tfdvae.runs import folder as runs
+from tfdvae.training import callbacks
+from tfdvae.training import fit as training
+from tfdvae.training import run as training_run
 
 SMALL = {"channels": (4,), "hidden_units": (10,), "latent_dim": 3}
-FIT = {"batch_size": 500, "learning_rate": 1e-2, "learning_rate_schedule": "cosine", "seed": 3}
+FIT = {"epochs": 4, "flip": False, "batch_size": 500, "learning_rate": 1e-2, "learning_rate_schedule": "cosine", "seed": 3}
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +34,12 @@ def test_staircase_falls_to_a_tenth_at_each_fifth_and_not_below_its_floor():
 
 def test_a_plateau_lowers_the_rate_after_ten_epochs_that_were_no_better():
     """As PyTorch's ReduceLROnPlateau: the eleventh in a row reduces, and the count begins again."""
-    assert training.plateau_rate([], 0.1) == 0.1
-    assert training.plateau_rate([5.0, 4.0] + [4.0] * 10, 0.1) == 0.1
-    assert training.plateau_rate([5.0, 4.0] + [4.0] * 11, 0.1) == pytest.approx(0.01)
-    assert training.plateau_rate([5.0, 4.0] + [4.0] * 10 + [3.0] * 11, 0.1) == 0.1
-    assert training.plateau_rate([-4.0] + [-4.0003] * 11, 0.1) == pytest.approx(0.01)  # lower, but by less than a ten-thousandth
-    assert training.plateau_rate([4.0] * 23, 0.1) == pytest.approx(0.001)
+    assert callbacks.plateau_rate([], 0.1) == 0.1
+    assert callbacks.plateau_rate([5.0, 4.0] + [4.0] * 10, 0.1) == 0.1
+    assert callbacks.plateau_rate([5.0, 4.0] + [4.0] * 11, 0.1) == pytest.approx(0.01)
+    assert callbacks.plateau_rate([5.0, 4.0] + [4.0] * 10 + [3.0] * 11, 0.1) == 0.1
+    assert callbacks.plateau_rate([-4.0] + [-4.0003] * 11, 0.1) == pytest.approx(0.01)  # lower, but by less than a ten-thousandth
+    assert callbacks.plateau_rate([4.0] * 23, 0.1) == pytest.approx(0.001)
 
 
 VARIED = {"model": "im_dvae", "prior": "vampprior", "prior_components": 3}
@@ -43,7 +47,7 @@ VARIED = {"model": "im_dvae", "prior": "vampprior", "prior_components": 3}
 
 @pytest.mark.parametrize("parameters, rates", [({"model": "dvae", "kl_schedule": "linear:9"}, "cosine"), (VARIED, "plateau")])
 def test_a_resumed_run_ends_as_an_uninterrupted_one(parameters, rates, digits, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "PATIENCE", -1)  # so that every epoch reduces
+    monkeypatch.setattr(callbacks, "PATIENCE", -1)  # so that every epoch reduces
     finals = []
     for stops in ((4,), (1, 3, 4)):
         run = Run(tmp_path / str(len(stops)))
@@ -53,8 +57,7 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(parameters, rates, digits, t
             callback = keras.callbacks.LambdaCallback(
                 on_epoch_end=lambda epoch, logs, m=model, s=stop: setattr(m, "stop_training", epoch + 1 == s)
             )
-            model.fit = lambda *a, fit=model.fit, extra=callback, **k: fit(*a, **{**k, "callbacks": [*k["callbacks"], extra]})
-            training.fit(model, digits, run, epochs=4, resume=i > 0, **{**FIT, "learning_rate_schedule": rates})
+            training.fit(model, digits, run, FIT | {"learning_rate_schedule": rates}, resume=i > 0, callbacks=[callback])
         assert sorted(run.frames()) == [1, 2, 3, 4]
         finals.append((run.read_weights(runs.LAST)[0], run.read_history()))
     assert finals[0][1] == finals[1][1] and len(finals[0][1]) == 4
@@ -65,7 +68,7 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(parameters, rates, digits, t
 
 def test_the_best_epoch_is_the_one_with_the_lowest_validation_loss(tmp_path):
     run = Run(tmp_path)
-    callback = training.SaveEveryEpoch(run, [])
+    callback = callbacks.SaveEveryEpoch(run, [])
     model = build_model(image_shape=(6, 6, 1), model="vae", **SMALL)
     model.compile(optimizer="adam")
     callback.set_model(model)
@@ -83,29 +86,29 @@ def test_a_loss_that_is_not_finite_names_step_and_term(digits, tmp_path):
     model = build_model(image_shape=(8, 8, 1), model="vae", **SMALL)
     model.head.bias.assign([200.0] * 6)  # exp(200) overflows float32
     with pytest.raises(NonFiniteLoss, match=r"^kl.* became (inf|nan) at step 1 of epoch 1"):
-        training.fit(model, digits, Run(tmp_path), epochs=1, **FIT)
+        training.fit(model, digits, Run(tmp_path), FIT)
 
 
 def test_precision_that_is_named_is_kept():
-    assert training.resolve_precision("float32") == "float32"
-    assert training.resolve_precision("bfloat16") == "bfloat16"
-    assert training.resolve_precision("auto") in ("float32", "bfloat16")
+    assert training_run.resolve_precision("float32") == "float32"
+    assert training_run.resolve_precision("bfloat16") == "bfloat16"
+    assert training_run.resolve_precision("auto") in ("float32", "bfloat16")
 
 
 @pytest.mark.parametrize(
     "flags, expected", [("fpu avx2 avx512f avx512_bf16", "bfloat16"), ("fpu amx_bf16", "bfloat16"), ("fpu avx2", "float32")]
 )
 def test_auto_is_bfloat16_where_the_processor_multiplies_it(flags, expected, monkeypatch):
-    monkeypatch.setattr(training.tf.config, "list_physical_devices", lambda kind: [])
-    monkeypatch.setattr(training, "open", lambda path: io.StringIO(f"model name : x\nflags : {flags}\n"), raising=False)
-    assert training.resolve_precision("auto") == expected
+    monkeypatch.setattr(training_run.tf.config, "list_physical_devices", lambda kind: [])
+    monkeypatch.setattr(training_run, "open", lambda path: io.StringIO(f"model name : x\nflags : {flags}\n"), raising=False)
+    assert training_run.resolve_precision("auto") == expected
 
 
 @pytest.mark.parametrize("capability, expected", [((8, 0), "bfloat16"), ((9, 0), "bfloat16"), ((7, 5), "float32")])
 def test_auto_is_bfloat16_where_the_gpu_multiplies_it(capability, expected, monkeypatch):
-    monkeypatch.setattr(training.tf.config, "list_physical_devices", lambda kind: ["gpu"])
-    monkeypatch.setattr(training.tf.config.experimental, "get_device_details", lambda gpu: {"compute_capability": capability})
-    assert training.resolve_precision("auto") == expected
+    monkeypatch.setattr(training_run.tf.config, "list_physical_devices", lambda kind: ["gpu"])
+    monkeypatch.setattr(training_run.tf.config.experimental, "get_device_details", lambda gpu: {"compute_capability": capability})
+    assert training_run.resolve_precision("auto") == expected
 
 
 def test_in_bfloat16_terms_statistics_and_optimizer_are_float32():
@@ -114,6 +117,6 @@ def test_in_bfloat16_terms_statistics_and_optimizer_are_float32():
     images = np.random.default_rng(0).random((5, 6, 6, 1)).astype(np.float32)
     assert {value.dtype.name for value in model.loss_terms(images, training=True).values()} == {"float32"}
     assert {value.dtype.name for value in model.encode(images)} == {"float32"}
-    assert {np.asarray(value).dtype.name for name, value in training.state(model).items() if name.startswith("model/")} == {"float32"}
+    assert {np.asarray(value).dtype.name for name, value in checkpoint.state(model).items() if name.startswith("model/")} == {"float32"}
     slots = [v for v in model.optimizer.variables if len(v.shape)]
     assert len(slots) == 2 * len(model.trainable_variables) and {v.dtype for v in slots} == {"float32"}

@@ -1,11 +1,13 @@
-"""Denoising variational autoencoders in Keras: train them, and say honestly what the denoising criterion buys.
+"""Denoising variational autoencoders in Keras: train them, and measure what the denoising criterion gains.
 
 TensorFlow is imported by the modules that need it, not here.
 """
 
 import os
 
-__version__ = "0.4.0"
+from .version import __version__
+
+__all__ = ["__version__", "load"]
 
 # TensorFlow leaves its faster convolutions off on processors without AVX-512; with them a VAE on CIFAR-10 takes half the time there.
 # It looks when it is imported.
@@ -22,6 +24,6 @@ def load(run_dir, weights="best"):
     Raises:
         InputError: the folder is missing, incomplete or damaged.
     """
-    from .training import load_model
+    from .runs.checkpoint import load_model
 
     return load_model(run_dir, weights)

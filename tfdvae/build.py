@@ -1,12 +1,11 @@
-"""Flat parameters to a model: the one place that knows every name."""
+"""Build a model from flat parameters. Only this file joins names to parts."""
 
 import contextlib
 import inspect
 import random
 import types
 
-from . import corruptions, likelihoods, models, networks, priors, schedules
-from .errors import check_choice
+from . import corruptions, likelihoods, models, networks, priors, rules, schedules
 
 MODELS = {
     "ae": models.Autoencoder,
@@ -53,15 +52,19 @@ def build_model(
 
     Args:
         image_shape: (H, W, C).
-        num_classes: 0 where the data has no labels.
+        num_classes: number of classes, 0 for data without labels.
         precision: "float32" or "bfloat16", of the networks' computations; weights stay float32.
-        The others: see `params.py`.
+        All others: see `params.py`.
 
     Raises:
-        InputError: the network cannot take images of this shape.
+        InputError: an argument cannot be used, or the network cannot take images of this shape.
     """
-    parts = Parts(types.SimpleNamespace(**locals()))
-    check_choice("model", model, tuple(MODELS))
+    arguments = locals()
+    rules.check({name: value for name, value in arguments.items() if name in rules.RULES})
+    rules.check_classes(model, label_weight, num_classes)
+    if precision == "auto":
+        raise rules.refusal("precision", precision, "float32 or bfloat16 to build a model")
+    parts = Parts(types.SimpleNamespace(**arguments))
     with initializers_seeded(seed):
         built = MODELS[model](**MODELS[model].arguments(parts), seed=seed, name=model)
         built.build((None, *image_shape))
@@ -72,15 +75,13 @@ MODEL_PARAMETERS = tuple(inspect.signature(build_model).parameters)
 
 
 class Parts:
-    """What models are put together from. Every model's `arguments` asks for the parts that it needs; each is made when it is asked for.
+    """Makers of the parts of a model. A model's `arguments` calls the makers that it needs.
 
     Args:
         chosen: namespace of the arguments of `build_model`.
     """
 
     def __init__(self, chosen):
-        check_choice("network", chosen.network, tuple(networks.NETWORKS))
-        check_choice("precision", chosen.precision, ("float32", "bfloat16"))
         self.chosen = chosen
         self.dtype = "mixed_bfloat16" if chosen.precision == "bfloat16" else "float32"
 
@@ -105,7 +106,6 @@ class Parts:
 
     def prior(self):
         chosen = self.chosen
-        check_choice("prior", chosen.prior, ("normal", "mixture", "vampprior"))
         if chosen.prior == "normal":
             return priors.StandardNormal(name="prior")
         if chosen.prior == "mixture":
@@ -120,39 +120,39 @@ class Parts:
 
 
 def build_likelihood(name, sigma=0.1):
-    """Return the likelihood of a name; sigma is the standard deviation of "gaussian_fixed"."""
-    check_choice("likelihood", name, ("bernoulli", "gaussian", "gaussian_fixed"))
+    """Return the likelihood with this name; sigma is the standard deviation of "gaussian_fixed"."""
+    rules.check({"likelihood": name, "sigma": sigma})
     if name == "bernoulli":
         return likelihoods.Bernoulli()
     return likelihoods.Gaussian() if name == "gaussian" else likelihoods.FixedGaussian(sigma)
 
 
 def build_kl_schedule(spec):
-    """Return the schedule of "linear:STEPS" or "wait:NATS:STEP", or None of "constant"."""
-    kind, *amounts = spec.split(":")
-    check_choice("kl_schedule", kind, ("constant", "linear", "wait"))
+    """Return the schedule of "linear:STEPS" or "wait:NATS:STEP", or None for "constant"."""
+    rules.check({"kl_schedule": spec})
+    kind, numbers = rules.parse_kl_schedule(spec)
     if kind == "constant":
         return None
-    return schedules.Linear(int(amounts[0])) if kind == "linear" else schedules.Wait(*map(float, amounts))
+    return schedules.Linear(*numbers) if kind == "linear" else schedules.Wait(*numbers)
 
 
 def build_corruption(spec, pixel_range="unit", seed=0):
     """Return the corruption layer of "gaussian:SIGMA", "masking:FRACTION" or "salt_and_pepper:FRACTION"."""
-    kind, _, amount = spec.partition(":")
-    check_choice("corruption", kind, ("gaussian", "masking", "salt_and_pepper"))
+    rules.check({"corruption": spec, "pixel_range": pixel_range})
+    kind, amount = rules.parse_corruption(spec)
     common = {"seed": seed, "name": "corruption"}
     if kind == "gaussian":
-        return corruptions.GaussianNoise(float(amount), **common)
+        return corruptions.GaussianNoise(amount, **common)
     if kind == "masking":
-        return corruptions.Masking(float(amount), **common)
-    return corruptions.SaltAndPepper(float(amount), low=-1.0 if pixel_range == "signed" else 0.0, **common)
+        return corruptions.Masking(amount, **common)
+    return corruptions.SaltAndPepper(amount, low=-1.0 if pixel_range == "signed" else 0.0, **common)
 
 
 @contextlib.contextmanager
 def initializers_seeded(seed):
-    """Have Keras' initializers draw their seeds from this one, and leave Python's own generator as it was.
+    """Seed Keras' initializers in this block, and restore Python's `random` after it.
 
-    An initializer without a seed takes one from Python's `random`.
+    A Keras initializer without a seed draws one from Python's `random`.
     """
     state = random.getstate()
     random.seed(seed)

@@ -1,11 +1,11 @@
-"""Noise added to a denoising autoencoder's input. Each layer owns its seed; given one, it draws from that instead."""
+"""Noise for a denoising autoencoder's input. A layer draws from its own generator, or from the caller's seed."""
 
 import keras
 import tensorflow as tf
 
 
 class Corruption(keras.layers.Layer):
-    """A layer that returns images with noise, (B, H, W, C) -> (B, H, W, C), in training and in testing alike.
+    """Add noise to images, (B, H, W, C) -> (B, H, W, C), in training and in testing.
 
     Args:
         seed: seed of training's draws.
@@ -29,7 +29,7 @@ class Corruption(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tfdvae")
 class GaussianNoise(Corruption):
-    """Adds N(0, sigma^2) to every value; the result may leave [0, 1].
+    """Add N(0, sigma^2) to every value; the result may leave [0, 1].
 
     Args:
         sigma: standard deviation, in units of pixel values.
@@ -48,7 +48,7 @@ class GaussianNoise(Corruption):
 
 @keras.saving.register_keras_serializable("tfdvae")
 class Masking(Corruption):
-    """Sets a fraction of the pixels, in all their channels, to zero (Vincent et al. 2008).
+    """Set a fraction of the pixels, in all their channels, to zero (Vincent et al. 2008).
 
     Args:
         fraction: probability that a pixel is set to zero.
@@ -68,7 +68,7 @@ class Masking(Corruption):
 
 @keras.saving.register_keras_serializable("tfdvae")
 class SaltAndPepper(Corruption):
-    """Sets a fraction of the pixels, in all their channels, to the lowest or highest value, with equal probability.
+    """Set a fraction of the pixels, in all their channels, to the lowest or highest value, with equal probability.
 
     Args:
         fraction: probability that a pixel is replaced.

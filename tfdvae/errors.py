@@ -1,4 +1,7 @@
-"""The exceptions that a script turns into a sentence."""
+"""Failures as sentences: what the user can mend is an `InputError`, what the machine did is a `Fault`."""
+
+import contextlib
+import re
 
 
 class InputError(ValueError):
@@ -6,14 +9,65 @@ class InputError(ValueError):
 
 
 class Fault(RuntimeError):
-    """The machine failed, or the numbers did, which no check could foresee. The message is a sentence: what happened, what is kept."""
+    """The machine or the numbers failed, which no check could foresee. The message is a sentence: what happened, what is kept."""
 
 
 class NonFiniteLoss(Fault, ArithmeticError):
     """A term of the objective became NaN or infinite. The message names the term and the step."""
 
 
-def check_choice(name, value, known):
-    """Raise ValueError where a value is not among those known."""
-    if value not in known:
-        raise ValueError(f"Expected {name} to be one of {', '.join(known)}. Received {value!r}.")
+def reason(error):
+    """Return an exception's first line, for use within a sentence."""
+    text = str(error).strip().splitlines()
+    return printable(text[0]).rstrip(".") if text else type(error).__name__
+
+
+def printable(text):
+    """Return a text from elsewhere as it can be printed: at most 200 characters, none of which steers a terminal."""
+    text = str(text)[:200]
+    return text if text.isprintable() else ascii(text)
+
+
+def counted(number, noun):
+    """Return "1 epoch" or "1,000 epochs"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+@contextlib.contextmanager
+def reported_as_fault(folder, kept):
+    """Turn failures of the machine into `Fault`: files that cannot be written or read, memory that ran out, an error in TensorFlow.
+
+    Args:
+        folder: the folder that is being written.
+        kept: function that returns the last sentence: what is kept.
+    """
+    try:
+        yield
+    except Exception as error:
+        happened = _failure_of_machine(error, folder)
+        if happened is None:
+            raise
+        raise Fault(f"{happened}. {kept()}") from None
+
+
+def _failure_of_machine(error, folder):
+    """Return what happened, in words, or None for an exception that is no failure of the machine.
+
+    TensorFlow's exceptions are known by their names: this module is also used where TensorFlow must not be imported.
+    """
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if isinstance(error, OSError):
+        return f"{error.filename or folder} cannot be written or read ({error.strerror or reason(error)})"
+    if isinstance(error, MemoryError) or "ResourceExhaustedError" in kinds:
+        if "No space left" in str(error):  # TensorBoard's writer calls a full disk an exhausted resource
+            return f"{folder} cannot be written (No space left on device)"
+        return "memory ran out; smaller images, batches or networks need less"
+    return f"TensorFlow failed ({_tensorflow_reason(error)})" if "OpError" in kinds else None
+
+
+def _tensorflow_reason(error):
+    """Return the line of a TensorFlow error that says what happened, without the lines that say where."""
+    places = ("Graph execution error", "Detected at node", "<stack traces", "Traceback", " ", "\t")
+    lines = [re.sub(r"^{{.*?}} ", "", line) for line in str(error).splitlines() if line and not line.startswith(places)]
+    line = (lines or [type(error).__name__])[0]
+    return printable(line.rpartition("assertion failed: ")[2]).strip("[]'\" .")  # an assertion may stand behind the pipeline it is in

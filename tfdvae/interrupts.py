@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: end after the current step while training, at once anywhere else."""
+"""Handle Ctrl-C and SIGTERM: training ends after its current step, all other work ends at once."""
 
 import contextlib
 import signal
@@ -7,25 +7,25 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(BaseException):
-    """A signal asked the process to end. Like KeyboardInterrupt, it is no error that a handler of errors should catch."""
+    """A signal asked the process to end. It is no `Exception`, so `except Exception` does not catch it."""
 
     def __init__(self, number):
         super().__init__(number)
         self.number = number
         self.exit_status = 128 + number
-        self.kept = "Nothing is kept."  # said anew where something is
+        self.kept = "Nothing is kept."  # a caller that keeps something replaces this
         self.what = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
 
 
 class Interrupts:
-    """Turn signals into `Interrupted`, raised at once; or, in a `deferred` stretch, at its next `check`. A second signal does not wait."""
+    """Raise `Interrupted` at a signal: at once, or in a `deferred` block at the next `check`. A second signal does not wait."""
 
     def __init__(self):
         self.deferring, self.pending = False, None
 
     @contextlib.contextmanager
     def handled(self):
-        """Handle signals here, and as before afterwards."""
+        """Handle signals in this block; restore the earlier handlers after it."""
         before = {number: signal.signal(number, self._receive) for number in SIGNALS}
         try:
             yield self
@@ -35,7 +35,7 @@ class Interrupts:
 
     @contextlib.contextmanager
     def deferred(self):
-        """Let a signal wait for the next `check`, or for the end of this stretch."""
+        """Let a signal wait for the next `check`, or for the end of this block."""
         self.deferring = True
         try:
             yield
@@ -50,6 +50,6 @@ class Interrupts:
 
     def _receive(self, number, frame):
         waits = self.deferring and self.pending is None
-        self.pending = number  # kept in any case: Python drops an exception that is raised while it finalises some object
+        self.pending = number  # set in any case: Python drops an exception that is raised in a finaliser
         if not waits:
             raise Interrupted(number)

@@ -1,7 +1,7 @@
-"""p(x | decoder output): what the decoder's numbers mean.
+"""The likelihoods p(x | decoder output).
 
 A decoder emits `outputs` of shape (B, H, W, C * outputs_per_channel). A likelihood turns them into a negative log-likelihood in nats per
-image, into the mean image, and into pixel-by-pixel samples. All arithmetic is float32, whatever precision the layers compute in.
+image, into the mean image, and into pixel-by-pixel samples. All arithmetic is float32, even where the layers compute in bfloat16.
 """
 
 import math
@@ -28,7 +28,7 @@ def bernoulli_nll(images, logits):
 
 
 def gaussian_nll(images, mean, log_variance):
-    """Return the Gaussian negative log-likelihood of each image, its constant included.
+    """Return the Gaussian negative log-likelihood of each image, with its constant.
 
     -log p(x) = 1/2 sum_i log 2 pi + v_i + (x_i - m_i)^2 exp(-v_i), for log-variance v.
 
@@ -44,13 +44,13 @@ def gaussian_nll(images, mean, log_variance):
 
 
 class Likelihood:
-    """What every likelihood offers; subclasses fill it in."""
+    """Define the methods of every likelihood."""
 
-    outputs_per_channel = 1  # numbers that the decoder emits for each channel of each pixel
-    learns_variance = False  # whether the variance of a pixel is more than a function of its mean
+    outputs_per_channel = 1  # numbers that the decoder emits per channel of a pixel
+    learns_variance = False  # whether the decoder also emits the variance of a pixel
 
     def note(self, image_shape):
-        """Return what a reader of its numbers must know, or ""."""
+        """Return a note for readers of its numbers, or ""."""
         return ""
 
     def negative_log_likelihood(self, images, outputs):
@@ -66,7 +66,7 @@ class Likelihood:
         raise NotImplementedError
 
     def sample(self, outputs, seed):
-        """Draw x ~ p(x | outputs), each pixel on its own: (B, H, W, C). `seed` is a pair of integers."""
+        """Draw x ~ p(x | outputs), every pixel independently: (B, H, W, C). `seed` is a pair of integers."""
         raise NotImplementedError
 
     def get_config(self):
@@ -97,10 +97,10 @@ class Bernoulli(Likelihood):
 
 
 class AnyGaussian(Likelihood):
-    """What the Gaussian likelihoods have in common."""
+    """Define the constant of the Gaussian likelihoods."""
 
     def constant(self, image_shape):
-        """Return what every image's negative log-likelihood contains, whatever the model, in nats; and its formula for a pixel."""
+        """Return the constant part of an image's negative log-likelihood, in nats, and its formula per value."""
         return 0.5 * LOG_2PI * math.prod(image_shape), "log(2 pi)/2"
 
     def note(self, image_shape):
@@ -145,7 +145,8 @@ class FixedGaussian(AnyGaussian):
 class Gaussian(AnyGaussian):
     """Gaussian with a learned mean and log-variance for every pixel.
 
-    The log-variance is softly bounded below, v = m + softplus(v' - m), or pixels that never vary would drive it to minus infinity.
+    The log-variance has a soft lower bound, v = m + softplus(v' - m). Without it, pixels that never vary would drive it to minus
+    infinity.
     """
 
     name = "gaussian"

@@ -1,26 +1,27 @@
 """Encoders, decoders and the classifier, for images of any height, width and number of channels.
 
-An encoder maps (B, H, W, C) to a hidden vector (B, units); what is read off that vector (posterior heads, a class) belongs to the model.
-A decoder maps a vector to (B, H, W, output_channels), without squashing. Sizes halve, rounded up, at each convolution; the decoder crops
-what doubling adds, so no size has to be a multiple of anything.
+An encoder maps (B, H, W, C) to a hidden vector (B, units); the layers on that vector (posterior heads, a class) belong to the model.
+A decoder maps a vector to (B, H, W, output_channels), without squashing. Encoders with strides halve height and width, rounded up;
+their decoders double them and crop the excess, so images may have any size.
 """
 
 import dataclasses
 import itertools
 import math
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 from keras import layers
 
-from .convolutions import Conv2D, Conv2DTranspose
 from .errors import InputError
-from .normalization import BatchNorm
+from .kernels.convolutions import Conv2D, Conv2DTranspose
+from .kernels.normalization import BatchNorm
 
 
 @keras.saving.register_keras_serializable("tfdvae")
 class Network(keras.layers.Layer):
-    """Layers applied in order. Batch norm is told which pass this is, so that a shared network keeps statistics for each."""
+    """Apply layers in order. Batch norm receives the index of the pass, so a shared network has separate statistics for every pass."""
 
     def __init__(self, layers, **kwargs):
         super().__init__(**kwargs)
@@ -56,7 +57,7 @@ class Network(keras.layers.Layer):
 
 
 def gaussian_blur(images, sigma):
-    """Return images (B, H, W, C) blurred with a Gaussian of standard deviation sigma, in pixels; beyond the edge there is nothing."""
+    """Blur images (B, H, W, C) with a Gaussian of standard deviation sigma, in pixels, normalised at the edges."""
     reach = math.ceil(3 * sigma)
     taps = tf.exp(-0.5 * tf.square(tf.range(-reach, reach + 1, dtype=tf.float32) / sigma))
 
@@ -71,7 +72,7 @@ def gaussian_blur(images, sigma):
 
 @keras.saving.register_keras_serializable("tfdvae")
 class RandomBlur(layers.Layer):
-    """In training, mixes each image with its blurred self: a share of the fine detail, drawn uniformly from all to none, is taken away.
+    """Remove a random share, uniform in [0, 1], of each image's fine detail in training: mix the image with a blurred copy.
 
     Args:
         sigma: standard deviation of the blur, in pixels.
@@ -100,13 +101,13 @@ TRAINING_LAYERS = (layers.Dropout, layers.RandomTranslation, RandomBlur)
 
 @dataclasses.dataclass(frozen=True)
 class Style:
-    """What the hidden layers of a network have in common.
+    """Settings that the hidden layers of a network share.
 
     Args:
-        dtype: policy of the layers' arithmetic.
-        passes: number of input distributions that batch norm keeps statistics for.
-        batch_norm: whether there is one between each layer, then without bias, and its activation.
-        leaky: whether the activation lets a fifth of what is negative through (R2's and R3's encoders), or nothing.
+        dtype: the layers' Keras dtype policy.
+        passes: number of input distributions with separate batch-norm statistics.
+        batch_norm: whether batch norm stands between a layer and its activation; the layer then has no bias.
+        leaky: whether the activation is LeakyReLU with slope 0.2 instead of ReLU.
     """
 
     dtype: str = "float32"
@@ -115,7 +116,7 @@ class Style:
     leaky: bool = False
 
     def hidden(self, kind, *sizes, name, **settings):
-        """Return a layer of this kind, and what follows it."""
+        """Return a layer of this kind, with its batch norm and activation."""
         stack = [kind(*sizes, use_bias=not self.batch_norm, name=name, dtype=self.dtype, **settings)]
         if self.batch_norm:
             stack.append(BatchNorm(self.passes, name=f"{name}_norm", dtype=self.dtype))
@@ -123,7 +124,7 @@ class Style:
         return [*stack, activation or layers.ReLU(name=f"{name}_relu", dtype=self.dtype)]
 
     def dense(self, units):
-        """Return dense layers, and what follows each."""
+        """Return dense layers, with their batch norm and activations."""
         return [part for i, n in enumerate(units) for part in self.hidden(layers.Dense, n, name=f"dense_{i}")]
 
     def flatten(self):
@@ -142,13 +143,13 @@ def _halved(size, times):
 
 
 def conv_encoder(image_shape, channels, units, style):
-    """4x4 convolutions of stride 2, then dense layers."""
+    """Return 4x4 convolutions of stride 2, then dense layers."""
     convs = [style.hidden(Conv2D, n, 4, strides=2, padding="same", name=f"conv_{i}") for i, n in enumerate(channels)]
     return [*itertools.chain(*convs), style.flatten(), *style.dense(units)]
 
 
 def r0_encoder(image_shape, channels, units, style):
-    """R0's recognition network: 5x5 convolutions, 3x3 max-pooling of stride 2; then dense layers."""
+    """Return the published DVAE's encoder: 5x5 convolutions with 3x3 max-pooling of stride 2, then dense layers."""
     stack = []
     for i, n in enumerate(channels):
         stack += style.hidden(Conv2D, n, 5, padding="same", name=f"conv_{i}")
@@ -157,23 +158,32 @@ def r0_encoder(image_shape, channels, units, style):
 
 
 def r1_encoder(image_shape, channels, units, style):
-    """R1's: 5x5 convolutions without padding, each taking 4 pixels off height and width; then dense layers."""
+    """Return 5x5 convolutions without padding, which remove 4 pixels of height and width, then dense layers.
+
+    Raises:
+        InputError: the images are too small for this number of convolutions.
+    """
+    if min(image_shape[:2]) <= 4 * len(channels):
+        raise InputError(
+            f"network: received r1 with images of {image_shape[0]}x{image_shape[1]} pixels; expected more than {4 * len(channels)}, since "
+            f"each of its {len(channels)} convolutions removes 4; give fewer channels, or choose conv."
+        )
     convs = [style.hidden(Conv2D, n, 5, name=f"conv_{i}") for i, n in enumerate(channels)]
     return [*itertools.chain(*convs), style.flatten(), *style.dense(units)]
 
 
 def mlp_encoder(image_shape, channels, units, style):
-    """Dense layers only."""
+    """Return dense layers only."""
     return [style.flatten(), *style.dense(units)]
 
 
 def linear_encoder(image_shape, channels, units, style):
-    """The pixels themselves: the code that a model reads off them is linear."""
+    """Return the flattened pixels, so that a model's code is a linear function of them."""
     return [style.flatten()]
 
 
 def _upsampling_decoder(image_shape, output_channels, channels, units, style, kernel):
-    """Dense layers, then transposed convolutions of stride 2 that undo an encoder's halvings."""
+    """Return dense layers, then transposed convolutions of stride 2 that undo an encoder's halvings."""
     sizes = _halved(image_shape[:2], len(channels))
     height, width = sizes[-1]
     stack = style.dense((*reversed(units), height * width * channels[-1]))
@@ -188,24 +198,27 @@ def _upsampling_decoder(image_shape, output_channels, channels, units, style, ke
 
 
 def _upwards(i, last, channels, kernel, style, **settings):
-    """Return the i-th transposed convolution of a decoder: a hidden one, or the last, which emits the outputs as they are."""
+    """Return the i-th transposed convolution of a decoder, with batch norm and activation unless it is the last."""
     if last:
         return [Conv2DTranspose(channels, kernel, name=f"conv_{i}", dtype=style.dtype, **settings)]
     return style.hidden(Conv2DTranspose, channels, kernel, name=f"conv_{i}", **settings)
 
 
 def conv_decoder(image_shape, output_channels, channels, units, style):
-    """Mirror of `conv_encoder`."""
+    """Return the mirror of `conv_encoder`."""
     return _upsampling_decoder(image_shape, output_channels, channels, units, style, kernel=4)
 
 
 def r0_decoder(image_shape, output_channels, channels, units, style):
-    """R0's generator: dense layers in reverse order, then 5x5 transposed convolutions of stride 2, channels in the encoder's order."""
+    """Return the published DVAE's decoder: dense layers in reverse order, then 5x5 transposed convolutions of stride 2.
+
+    The channels keep the encoder's order.
+    """
     return _upsampling_decoder(image_shape, output_channels, channels[::-1], units, style, kernel=5)
 
 
 def r1_decoder(image_shape, output_channels, channels, units, style):
-    """Mirror of `r1_encoder`."""
+    """Return the mirror of `r1_encoder`."""
     height, width = (side - 4 * len(channels) for side in image_shape[:2])
     stack = style.dense((*reversed(units), height * width * channels[-1]))
     stack += [layers.Reshape((height, width, channels[-1]), name="reshape", dtype=style.dtype)]
@@ -214,7 +227,7 @@ def r1_decoder(image_shape, output_channels, channels, units, style):
 
 
 def mlp_decoder(image_shape, output_channels, channels, units, style):
-    """Mirror of `mlp_encoder`; of `linear_encoder`, which has no dense layers, likewise."""
+    """Return the mirror of `mlp_encoder`, or of `linear_encoder`, which has no dense layers."""
     height, width = image_shape[:2]
     return [
         *style.dense(tuple(reversed(units))),
@@ -223,54 +236,61 @@ def mlp_decoder(image_shape, output_channels, channels, units, style):
     ]
 
 
-NETWORKS = {
-    "conv": (conv_encoder, conv_decoder),
-    "r0": (r0_encoder, r0_decoder),
-    "r1": (r1_encoder, r1_decoder),
-    "mlp": (mlp_encoder, mlp_decoder),
-    "linear": (linear_encoder, mlp_decoder),
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """A network that can be chosen by name.
+
+    Args:
+        encoder: function (image_shape, channels, units, style) -> layers.
+        decoder: function (image_shape, output_channels, channels, units, style) -> layers; channels and units in the encoder's order.
+        own_sizes: function image_shape -> the default channels and dense units.
+    """
+
+    encoder: Callable
+    decoder: Callable
+    own_sizes: Callable
+
+
+def _by_size(large, small):
+    """Return a function image_shape -> `large` from 32 pixels on, otherwise `small`."""
+    return lambda image_shape: large if max(image_shape[:2]) >= 32 else small
+
+
+def _by_colour(colour, grey):
+    return lambda image_shape: colour if image_shape[-1] == 3 else grey
+
+
+NETWORKS = {  # `rules.Network` lists the same names
+    "conv": Architecture(conv_encoder, conv_decoder, _by_size(((64, 128, 256), (512,)), ((32, 64), (512,)))),
+    "r0": Architecture(r0_encoder, r0_decoder, _by_colour(((128, 64), (512, 256)), ((64, 64), (384, 192)))),
+    "r1": Architecture(r1_encoder, r1_decoder, lambda _: ((6, 16), (250,))),
+    "mlp": Architecture(mlp_encoder, mlp_decoder, lambda _: ((), (512, 256))),
+    "linear": Architecture(linear_encoder, mlp_decoder, lambda _: ((), ())),
 }
 
 
 def sizes(network, image_shape, channels=(), units=()):
-    """Return the channels and dense units of a network for images of this shape: those given, or its own.
-
-    Raises:
-        InputError: images are too small for it.
-    """
-    large = max(image_shape[:2]) >= 32
-    own_channels, own_units = {
-        "conv": ((64, 128, 256), (512,)) if large else ((32, 64), (512,)),
-        "r0": ((128, 64), (512, 256)) if image_shape[-1] == 3 else ((64, 64), (384, 192)),
-        "r1": ((6, 16), (250,)),
-        "mlp": ((), (512, 256)),
-        "linear": ((), ()),
-    }[network]
-    channels, units = channels or own_channels, units or own_units
-    if network == "r1" and min(image_shape[:2]) <= 4 * len(channels):
-        raise InputError(
-            f"network: received r1 with images of {image_shape[0]}x{image_shape[1]} pixels; expected more than {4 * len(channels)}, since "
-            f"each of its {len(channels)} convolutions takes 4 away; name fewer channels, or choose conv."
-        )
-    return channels, units
+    """Return a network's channels and dense units for images of this shape: the given sizes, or its defaults."""
+    own_channels, own_units = NETWORKS[network].own_sizes(image_shape)
+    return channels or own_channels, units or own_units
 
 
 def encoder(network, image_shape, channels=(), units=(), style=PLAIN, name="encoder"):
     """Return the named encoder, (B, H, W, C) -> (B, last of units); see `sizes`."""
-    channels, units = sizes(network, image_shape, channels, units)
-    return Network(NETWORKS[network][0](image_shape, channels, units, style), name=name, dtype=style.dtype)
+    stack = NETWORKS[network].encoder(image_shape, *sizes(network, image_shape, channels, units), style)
+    return Network(stack, name=name, dtype=style.dtype)
 
 
 def decoder(network, image_shape, output_channels, channels=(), units=(), style=PLAIN, name="decoder"):
-    """Return the named decoder, (B, any) -> (B, H, W, output_channels); channels and units are named in the encoder's order."""
-    channels, units = sizes(network, image_shape, channels, units)
-    return Network(NETWORKS[network][1](image_shape, output_channels, channels, units, style), name=name, dtype=style.dtype)
+    """Return the named decoder, (B, any) -> (B, H, W, output_channels); channels and units are in the encoder's order."""
+    stack = NETWORKS[network].decoder(image_shape, output_channels, *sizes(network, image_shape, channels, units), style)
+    return Network(stack, name=name, dtype=style.dtype)
 
 
 def classifier(image_shape, num_classes, shift=0.0, blur=0.0, style=PLAIN, name="classifier"):
     """Return a small CNN, (B, H, W, C) -> (B, num_classes) logits: pairs of 3x3 convolutions between poolings, then one dense layer.
 
-    In training, images are moved by up to `shift` of their size, and mixed with themselves blurred by `blur` pixels, at random.
+    In training, images are randomly shifted by up to `shift` of their size, and mixed with copies blurred by `blur` pixels.
     """
     stack = []
     if blur:

@@ -1,17 +1,17 @@
-"""Numbers and arrays to figures. Blue and vermilion of Okabe & Ito (2008) stay apart in grey print and for colour-blind readers."""
+"""Draw numbers and arrays as figures, and return the bytes of a PNG.
+
+The blue and vermilion of Okabe & Ito (2008) differ in grey print and for colour-blind readers.
+"""
 
 import io
-import pathlib
 
 import matplotlib
 import numpy as np
-from matplotlib.figure import Figure  # not pyplot: files need no screen, and a notebook keeps the windows that it has
-
-from . import files
+from matplotlib.figure import Figure  # not pyplot: a file needs no screen, and a notebook's own figures stay untouched
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 GREY, DIVERGING = (matplotlib.colormaps[name].with_extremes(bad=line) for name, line in (("gray", "white"), ("RdBu_r", "0.6")))
-RANGES = {"unit": (0.0, 1.0, GREY), "signed": (-1.0, 1.0, GREY), "real": (-3.0, 3.0, DIVERGING)}  # how pixels are shown
+RANGES = {"unit": (0.0, 1.0, GREY), "signed": (-1.0, 1.0, GREY), "real": (-3.0, 3.0, DIVERGING)}  # lowest and highest pixel, colour map
 LABEL_BOX = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
 TITLES = {
     "loss": "loss",
@@ -26,7 +26,7 @@ TITLES = {
 }
 
 
-def run_curves(history, path):
+def run_curves(history):
     """Draw every term of one run over its epochs, training and validation."""
     terms = [term for term in TITLES if f"val_{term}" in history[0]]
     columns = 2 if len(terms) in (2, 4) else 3
@@ -37,41 +37,40 @@ def run_curves(history, path):
         for prefix, style, label in (("", "--", "training"), ("val_", "-", "validation")):
             axis.plot(*_series(history, prefix + term), style, color=COLOURS[0], label=label)
         _label(axis, term)
-        if term != "kl_weight":  # which may rise late, and should be seen to
-            focus(axis, [v for prefix in ("", "val_") for v in _series(history, prefix + term)[1]])
+        if term != "kl_weight":  # this weight may rise late
+            clip_early_epochs(axis, [v for prefix in ("", "val_") for v in _series(history, prefix + term)[1]])
         axis.legend(frameon=False)
     for axis in axes.flat[len(terms) :]:
         axis.remove()
-    save(figure, path)
+    return png(figure)
 
 
-def compared_curves(histories, term, path, title=""):
-    """Draw one validation term of several runs over their epochs: histories is name -> rows."""
+def compared_curves(histories, term, title=""):
+    """Draw one validation term of several runs over their epochs; `histories` is a dict name -> rows."""
     figure = Figure(figsize=(5.6, 3.8), layout="constrained")
     axis = figure.subplots()
     values = []
     for i, (name, history) in enumerate(histories.items()):
-        for key, style, what in ((term, "-", ""), (f"vae_{term}", ":", ", VAE's own output")):
+        for key, style, suffix in ((term, "-", ""), (f"vae_{term}", ":", ", VAE's own output")):
             if f"val_{key}" in history[0]:
                 epochs, series = _series(history, f"val_{key}")
-                axis.plot(epochs, series, style, color=COLOURS[i % len(COLOURS)], label=name + what)
+                axis.plot(epochs, series, style, color=COLOURS[i % len(COLOURS)], label=name + suffix)
                 values += list(series)
     _label(axis, term, "validation ")
-    focus(axis, values)
+    clip_early_epochs(axis, values)
     axis.set_title(title)
     axis.legend(frameon=False)
-    save(figure, path)
+    return png(figure)
 
 
-def grids(columns, path, pixel_range="unit", side=8, limits=None):
-    """Draw sets of images as square grids beside each other, four in a row.
+def grids(columns, pixel_range="unit", side=8, limits=None):
+    """Draw sets of images as square grids, four grids in a row.
 
     Args:
-        columns: title -> (n, H, W, C); what belongs together stands in the same place of each grid.
-        path: of the PNG.
+        columns: title -> (n, H, W, C); the n-th images of all columns belong to the same input.
         pixel_range: "unit" for pixels in [0, 1], "signed" for [-1, 1], "real" for pixels about 0, in diverging colours.
         side: images in a row.
-        limits: lowest and highest value of grey scales, one pair a column, None for that of the pixel range; none given: for all.
+        limits: lowest and highest grey value of every column, or None for the pixel range; None uses the pixel range for all columns.
     """
     across, down = min(len(columns), 4), -(-len(columns) // 4)
     figure = Figure(figsize=(3.6 * across, 3.8 * down), layout="constrained")
@@ -86,11 +85,11 @@ def grids(columns, path, pixel_range="unit", side=8, limits=None):
         if (limit or pixel_range == "real") and images.shape[-1] == 1:
             bar = figure.colorbar(shown, ax=axis, shrink=0.8, ticks=[0.0, 0.5, 1.0])
             bar.set_ticklabels([f"{value:.2g}" for value in (low, (low + high) / 2, high)])
-    save(figure, path)
+    return png(figure)
 
 
-def frames(pictures, path, caption):
-    """Draw pictures that are tiled already beside each other: title -> (H, W, 3) of 0 to 255; and a caption under them."""
+def frames(pictures, caption):
+    """Draw tiled pictures side by side, with a caption below: title -> (H, W, 3), values from 0 to 255."""
     height, width, _ = next(iter(pictures.values())).shape
     figure = Figure(figsize=(2.4 * len(pictures), 2.4 * height / width + 0.6), layout="constrained")
     axes = figure.subplots(1, len(pictures), squeeze=False)
@@ -99,11 +98,11 @@ def frames(pictures, path, caption):
         axis.set_title(title, fontsize=10)
         axis.set_axis_off()
     figure.supxlabel(caption, fontsize=9)
-    save(figure, path)
+    return png(figure)
 
 
-def scatter(points, classes, class_names, path, title):
-    """Draw (n, 2) points, coloured by class where there are classes."""
+def scatter(points, classes, class_names, title):
+    """Draw (n, 2) points, coloured by class unless `classes` is None."""
     figure = Figure(figsize=(6.4, 5.2), layout="constrained")
     axis = figure.subplots()
     if classes is None:
@@ -112,16 +111,16 @@ def scatter(points, classes, class_names, path, title):
         colours = matplotlib.colormaps["tab10" if len(class_names) <= 10 else "turbo"].resampled(max(10, len(class_names)))
         for k, name in enumerate(class_names):
             axis.scatter(*points[classes == k].T, s=4, color=colours(k), label=name)
-            if np.any(classes == k):  # named in the picture too, since ten colours are more than every eye can tell apart
+            if np.any(classes == k):  # also named in the picture: some readers cannot tell ten colours apart
                 axis.annotate(name, np.median(points[classes == k], axis=0), ha="center", va="center", fontweight="bold", bbox=LABEL_BOX)
     axis.set_title(title)
     axis.set_xticks([])
     axis.set_yticks([])
-    save(figure, path)
+    return png(figure)
 
 
-def posterior(history, path):
-    """Draw what the posterior does over the epochs of a run: active units, KL of each dimension, extremes of mean and deviation."""
+def posterior(history):
+    """Draw the posterior over the epochs of a run: active units, KL per dimension, extremes of mean and standard deviation."""
     figure = Figure(figsize=(15.0, 3.2), layout="constrained")
     axes = figure.subplots(1, 4)
     dimensions = [key for key in history[0] if key.startswith("kl_") and key[3:].isdigit()]
@@ -136,12 +135,15 @@ def posterior(history, path):
             axis.plot(*_series(history, f"posterior_{name}_{end}"), color=COLOURS[i], label={"min": "smallest", "max": "largest"}[end])
         axis.legend(frameon=False)
         label_axis(axis, label)
-    save(figure, path)
+    return png(figure)
 
 
 def mosaic(images, low=0.0, high=1.0, side=8):
-    """Tile images, `side` in a row and a line between them, with low shown as 0 and high as 1: (H', W') with NaN for the line, which the
-    colour maps here know, or (H', W', 3) with a white one."""
+    """Tile images, `side` in a row with a line between them, scaled from [low, high] to [0, 1].
+
+    Returns:
+        (H', W') with NaN for the line, which this module's colour maps show, or (H', W', 3) with a white line.
+    """
     images = np.clip((np.asarray(images, np.float32) - low) / (high - low), 0.0, 1.0)
     n, height, width, channels = images.shape
     rows = -(-n // side)
@@ -169,15 +171,15 @@ def label_axis(axis, label):
     axis.spines[["top", "right"]].set_visible(False)
 
 
-def focus(axis, values):
-    """Let the first epochs run out of the picture where they would flatten all that follows."""
+def clip_early_epochs(axis, values):
+    """Limit the vertical axis where high values of early epochs would flatten the later epochs."""
     low, typical, high = np.min(values), np.quantile(values, 0.9), np.max(values)
     if high - low > 3.0 * (typical - low) > 0:
         axis.set_ylim(low - 0.1 * (typical - low), low + 1.6 * (typical - low))
 
 
-def save(figure, path):
-    """Write a figure as PNG, whole or not at all."""
+def png(figure):
+    """Return a figure as the bytes of a PNG."""
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=130, bbox_inches="tight")
-    files.write(pathlib.Path(path), content.getvalue())
+    return content.getvalue()

@@ -1,6 +1,6 @@
-"""p(z), and the KL divergence of a diagonal Gaussian posterior from it, in nats per image. All arithmetic is float32.
+"""The priors p(z), and the KL divergence of a diagonal Gaussian posterior from them, in nats per image. All arithmetic is float32.
 
-A prior is a layer, since some have weights. `encode` below is what the model gives it: images -> posterior mean and log-variance.
+A prior is a layer, since some priors have weights. `encode` below is the model's function, images -> posterior mean and log-variance.
 """
 
 import keras
@@ -44,19 +44,19 @@ def mixture_log_density(latents, log_weights, means, log_variances):
 
 @keras.saving.register_keras_serializable("tfdvae")
 class StandardNormal(keras.layers.Layer):
-    """N(0, I)."""
+    """The standard normal distribution, N(0, I)."""
 
-    passes = 0  # through the encoder, beside the model's own
-    note = ""  # what a reader of its numbers must know
+    passes = 0  # passes through the encoder that the prior adds to the model's own
+    note = ""  # for readers of its numbers
 
     def kl(self, mean, log_variance, noise=None, encode=None):
         """Return KL(posterior || prior) of each image: (B,), nats.
 
         Args:
             mean, log_variance: (B, latent_dim), the posterior.
-            noise: (B, latent_dim), standard normal, of the draw mean + exp(log_variance / 2) * noise, for a prior that estimates; this
-                one has the closed form.
-            encode: see above.
+            noise: (B, latent_dim), standard normal, of the draw mean + exp(log_variance / 2) * noise. Only a prior that estimates the KL
+                from a draw uses it.
+            encode: see the module.
         """
         return kl_from_standard_normal(mean, log_variance)
 
@@ -71,12 +71,12 @@ class StandardNormal(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tfdvae")
 class Mixture(keras.layers.Layer):
-    """A mixture of Gaussians with learned weights, means and variances, as R0's conclusion proposes (after Dilokthanakul et al. 2016).
+    """A mixture of Gaussians with learned weights, means and variances (after Dilokthanakul et al. 2016).
 
-    The KL has no closed form; log q(z|x) - log p(z) at the one draw of z estimates it without bias.
+    The KL has no closed form. One draw of z estimates it without bias: log q(z|x) - log p(z).
 
     Args:
-        components: how many.
+        components: number of Gaussians.
     """
 
     passes = 0
@@ -101,9 +101,10 @@ class Mixture(keras.layers.Layer):
 
     def kl(self, mean, log_variance, noise, encode=None):
         """Estimate KL(posterior || prior) of each image from its draw: (B,), nats. See `StandardNormal.kl`."""
-        of_posterior = -0.5 * tf.reduce_sum(LOG_2PI + log_variance + tf.square(noise), axis=-1)  # exact where z - mean would be rounded
+        # the noise is exact; z - mean would be rounded
+        posterior_log_density = -0.5 * tf.reduce_sum(LOG_2PI + log_variance + tf.square(noise), axis=-1)
         latents = mean + tf.exp(0.5 * log_variance) * noise
-        return of_posterior - self.log_density(latents, encode)
+        return posterior_log_density - self.log_density(latents, encode)
 
     def log_density(self, latents, encode=None):
         """Return log p(z) of each latent, (B, latent_dim): (B,), nats."""
@@ -112,10 +113,10 @@ class Mixture(keras.layers.Layer):
     def sample(self, n, latent_dim, seed, encode=None):
         """Draw n latents: (n, latent_dim). `seed` is a pair of integers."""
         log_weights, means, log_variances = self.parameters(encode)
-        of_component, of_latent = (tf.random.experimental.stateless_fold_in(seed, i) for i in range(2))
-        chosen = tf.random.stateless_categorical(log_weights[tf.newaxis], n, of_component)[0]
-        noise = tf.random.stateless_normal((n, latent_dim), of_latent)
-        return tf.gather(means, chosen) + tf.exp(0.5 * tf.gather(log_variances, chosen)) * noise
+        component_seed, noise_seed = (tf.random.experimental.stateless_fold_in(seed, i) for i in range(2))
+        components = tf.random.stateless_categorical(log_weights[tf.newaxis], n, component_seed)[0]
+        noise = tf.random.stateless_normal((n, latent_dim), noise_seed)
+        return tf.gather(means, components) + tf.exp(0.5 * tf.gather(log_variances, components)) * noise
 
     def get_config(self):
         return {**super().get_config(), "components": self.components}
@@ -123,7 +124,7 @@ class Mixture(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tfdvae")
 class VampPrior(Mixture):
-    """The equal mixture of the posteriors of learned pseudo-inputs (Tomczak & Welling 2018, equation 9).
+    """A mixture, with equal weights, of the posteriors of learned pseudo-inputs (Tomczak & Welling 2018, equation 9).
 
     Args:
         components: number of pseudo-inputs.
@@ -137,7 +138,7 @@ class VampPrior(Mixture):
         self.image_shape = tuple(image_shape)
 
     def build(self, input_shape):
-        # noise that is wide beside any range of pixels, which pseudo-inputs are free to leave
+        # wide noise: pseudo-inputs may leave the range of the pixels
         start = keras.initializers.RandomNormal(mean=0.5, stddev=0.5)
         self.pseudo_inputs = self.add_weight(name="pseudo_inputs", shape=(self.components, *self.image_shape), initializer=start)
         self.built = True

@@ -1,4 +1,4 @@
-"""The weight of the KL term over training. It starts at zero; a schedule says what follows the weight of one step."""
+"""Schedules for the weight of the KL term. The weight starts at zero; a schedule computes the next step's weight from this step's."""
 
 import keras
 import tensorflow as tf
@@ -6,10 +6,10 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable("tfdvae")
 class Linear:
-    """Rises from zero to the full weight in equal steps (Bowman et al. 2016; Sønderby et al. 2016).
+    """Raise the weight from zero to the full weight in equal steps (Bowman et al. 2016; Sønderby et al. 2016).
 
     Args:
-        steps: training steps until the full weight.
+        steps: number of training steps to the full weight.
     """
 
     def __init__(self, steps):
@@ -19,8 +19,8 @@ class Linear:
         """Return the weight after a step.
 
         Args:
-            weight: of that step.
-            full: the weight that is never exceeded.
+            weight: the weight in that step.
+            full: the full weight, the maximum.
             reconstruction: mean of the step's reconstruction term, nats per image.
         """
         return tf.minimum(weight + full / self.steps, full)
@@ -35,11 +35,11 @@ class Linear:
 
 @keras.saving.register_keras_serializable("tfdvae")
 class Wait:
-    """Stays zero until a step's reconstruction term lies below a threshold, then rises by the same amount each step (R4).
+    """Keep the weight at zero until a step's reconstruction term is below a threshold, then raise it by a fixed amount at every step.
 
     Args:
         threshold: nats per image.
-        step: added to the weight at each step.
+        step: amount added to the weight at every step.
     """
 
     def __init__(self, threshold, step):

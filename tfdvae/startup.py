@@ -1,4 +1,4 @@
-"""Import TensorFlow without the lines that it prints about itself, and without losing any other."""
+"""Import TensorFlow without its start-up lines; all other lines are printed."""
 
 import logging
 import os
@@ -7,23 +7,23 @@ import re
 import signal
 import sys
 
-# Lines of information (I0000 …) and the notices around them. Warnings, errors and whatever else is printed pass. That there is no
-# usable CUDA is an error to TensorFlow; where the machine has no NVIDIA device, it is none to anyone.
+# Lines of information (I0000 …) and the notices around them. Warnings, errors and all other lines pass. TensorFlow reports a missing
+# CUDA as an error; on a machine without an NVIDIA device it is none, so NO_CUDA is hidden there.
 CHATTER = rb"^I\d{4} |^WARNING: All log messages before absl::InitializeLog|^To enable the following instructions:"
 NO_CUDA = rb"|^[WE]\d{4} .*(cuInit|cuda drivers|libcuda)"
-RETRACED = "triggered tf.function retracing"  # a warning of functions made again and again; here every run must have its own
+RETRACED = "triggered tf.function retracing"  # a warning about many tf.functions; every run needs its own
 
 
 def import_tensorflow():
-    """Import TensorFlow and have it look for devices, with its start-up lines filtered out of standard error.
+    """Import TensorFlow, let it look for devices, and filter its start-up lines out of standard error.
 
-    TF_CPP_MIN_LOG_LEVEL cannot do it: the lines printed before TensorFlow has set up its logging ignore it. So for the time of the
-    import standard error goes through a child process, which passes on every other line even if this process should die.
+    TF_CPP_MIN_LOG_LEVEL does not hide the lines that TensorFlow prints before its logging is set up. So during the import, standard error
+    goes through a child process, which passes all other lines on, even if this process dies.
     """
     if "tensorflow" in sys.modules:
         return
     logging.getLogger("tensorflow").addFilter(lambda record: RETRACED not in record.getMessage())
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # no lines of information later on, warnings stay
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # hide later lines of information, keep warnings
     if not hasattr(os, "fork"):
         import tensorflow  # noqa: F401
 
@@ -34,7 +34,7 @@ def import_tensorflow():
     child = os.fork()
     if child == 0:
         try:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent; the pipe ends with it
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent; when it ends, the pipe closes
             os.close(write_end)
             with os.fdopen(read_end, "rb") as lines, os.fdopen(2, "wb", buffering=0, closefd=False) as terminal:
                 for line in lines:

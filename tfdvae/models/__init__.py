@@ -1,4 +1,4 @@
-"""One file a model; `base` has the one training and test step."""
+"""The models, one file per model. `base` has the training and test step of all models."""
 
 from .autoencoder import Autoencoder
 from .classifier import Classifier

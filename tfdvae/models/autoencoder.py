@@ -1,4 +1,4 @@
-"""The autoencoder: an image through a narrow code and back, without any noise."""
+"""The autoencoder: it encodes an image to a short code and decodes the code, without noise."""
 
 import keras
 import tensorflow as tf
@@ -9,19 +9,19 @@ from .base import Model
 
 @keras.saving.register_keras_serializable("tfdvae")
 class Autoencoder(Model):
-    """Minimises -log p(x | code of x). The code is read linearly off the encoder's hidden vector.
+    """Minimise -log p(x | code of x). The code is a linear function of the encoder's hidden vector.
 
     Args:
         encoder: layer, images -> hidden vector.
         decoder: layer, code -> the likelihood's parameters.
-        likelihood: of `tfdvae.likelihoods`.
+        likelihood: a likelihood from `tfdvae.likelihoods`.
         latent_dim: size of the code.
     """
 
     reconstructs = True
     term_names = ("loss", "reconstruction", "mse")
     config_names = ("encoder", "decoder", "likelihood", "latent_dim")
-    head_name, head_size = "code", 1  # of the layer on the hidden vector; its units for each dimension of the code
+    head_name, head_size = "code", 1  # name of the layer that makes the code; its units per dimension of the code
 
     def __init__(self, encoder, decoder, likelihood, latent_dim, **kwargs):
         super().__init__(**kwargs)
@@ -49,7 +49,7 @@ class Autoencoder(Model):
         return self.head(self.encoder(images))
 
     def codes(self, images):
-        """Return the one vector that stands for each image in plots and to a linear probe: (B, latent_dim)."""
+        """Return one vector per image, for plots and the linear probe: (B, latent_dim)."""
         return self.encode(images)
 
     def decode(self, codes):
@@ -65,23 +65,23 @@ class Autoencoder(Model):
 
         Args:
             images: (B, H, W, C), scaled as in training.
-            seed: pair of integers for whatever noise the model has in training; None goes without.
+            seed: pair of integers for the noise that the model has in training; None means no noise.
         """
         return self.likelihood.mean(self.output(images, seed))
 
     def sample(self, n, seed=0):
-        """Raise: there is no prior to draw from."""
-        raise ValueError(f"Expected a model with a prior, such as vae or dvae, to sample from. Received a {self.name}, which has none.")
+        """Raise ValueError: this model has no prior."""
+        raise ValueError(f"Expected a model with a prior, such as vae or dvae. Received {self.name}, which has no prior to sample from.")
 
     def call(self, images, training=False):
         return self.reconstruct(images)
 
     def loss_terms(self, images, labels=None, training=False, seed=None):
         outputs = self.decoder(self.head(self.encoder(images, training=training)), training=training)
-        return self.explained(images, outputs)
+        return self.reconstruction_terms(images, outputs)
 
-    def explained(self, images, outputs):
-        """Return the terms of a loss that is the reconstruction alone."""
+    def reconstruction_terms(self, images, outputs):
+        """Return the terms of a loss that is only the reconstruction."""
         reconstruction = self.likelihood.negative_log_likelihood(images, outputs)
         return {"reconstruction": reconstruction, "mse": self.mean_squared_error(images, outputs), "loss": reconstruction}
 

@@ -1,4 +1,4 @@
-"""The one training step and the one test step, for any model that states its objective as named terms."""
+"""The training step and the test step of every model. A model states its objective as named terms."""
 
 import keras
 import tensorflow as tf
@@ -9,26 +9,26 @@ TEST_SEED = 20160  # validation and evaluation draw from this seed, never from t
 class Model(keras.Model):
     """A Keras model whose objective is stated once, in `loss_terms`.
 
-    `train_step` and `test_step` read the same terms and track each as a mean over images, so that a short last batch weighs what it
-    holds. A subclass lists `term_names`, the key "loss" among them, before `__init__` runs.
+    `train_step` and `test_step` use the same terms. They track every term's mean over images, so a short last batch has less weight.
+    A subclass sets `term_names`, with "loss" among them, before `__init__` runs.
 
     Args:
-        seed: seed of the randomness of training. Validation draws from a fixed seed of its own.
+        seed: seed of training's random draws. Validation draws from a fixed seed of its own.
     """
 
-    reconstructs = False  # whether images go in and come out: `reconstruct`, `output`, `codes`, `likelihood`
-    generates = False  # whether there is a prior: `sample`, `output_of_prior`, and a posterior's mean and log-variance from `encode`
+    reconstructs = False  # whether the model has `reconstruct`, `output`, `codes` and `likelihood`
+    generates = False  # whether the model has a prior, `sample` and `output_of_prior`; `encode` then returns mean and log-variance
     needs_classes = False
-    gate = False  # whether the output is the input times a gate: `gates`, `corrupted`
+    gate = False  # whether the output is the input times a gate; the model then has `gates` and `corrupted`
     term_names = ("loss",)
-    config_names = ()  # constructor arguments kept as attributes of the same name, for `get_config`
+    config_names = ()  # constructor arguments that `get_config` reads from attributes of the same names
 
     def __init__(self, seed=0, **kwargs):
         super().__init__(**kwargs)
         self.seed = seed
         self.noise = keras.random.SeedGenerator(seed, name="noise")
         self.means = [keras.metrics.Mean(name=name) for name in self.term_names]
-        self.test_batches = tf.Variable(0, trainable=False)  # not a weight: no Keras variable
+        self.test_batches = tf.Variable(0, trainable=False)  # no Keras variable, so it is not saved with the weights
 
     @classmethod
     def arguments(cls, parts):
@@ -40,28 +40,28 @@ class Model(keras.Model):
 
         Args:
             images: (B, H, W, C), float32.
-            labels: (B,) integers, or None where there are none.
+            labels: (B,) integers, or None for images without labels.
             training: whether batch statistics are used and updated.
             seed: pair of integers for the random draws; None draws from training's generator.
 
         Returns:
-            dict of (B,) float32 tensors, nats per image; "loss" is the one that is minimised.
+            dict of (B,) float32 tensors, nats per image; training minimises "loss".
         """
         raise NotImplementedError
 
     def evaluation_terms(self, images, labels=None, seed=None):
-        """Return the terms that evaluation reports, as `loss_terms` does; a model may report more than what it minimises."""
+        """Return the terms that evaluation reports, in the form of `loss_terms`. They may include terms that training does not minimise."""
         return self.loss_terms(images, labels, seed=seed)
 
     def notes(self, image_shape):
-        """Return sentences, without their full stop, on what a reader of the evaluation's numbers must know."""
+        """Return notes for readers of an evaluation's numbers: sentences without a full stop."""
         return []
 
     def after_step(self, terms):
-        """Change what a schedule changes, after a training step with these terms."""
+        """Update the schedules after a training step with these terms."""
 
     def draw_seed(self, seed, index):
-        """Return the index-th seed below `seed`, or below the next of training's generator where `seed` is None."""
+        """Derive the index-th seed from `seed`, or from the next draw of training's generator where `seed` is None."""
         base = tf.cast(self.noise.next(), tf.int32) if seed is None else seed
         return tf.random.experimental.stateless_fold_in(base, index)
 
@@ -82,7 +82,7 @@ class Model(keras.Model):
         return self.track(terms)
 
     def reset_metrics(self):
-        """Start new means, and validation's random draws from the beginning."""
+        """Reset the means, and restart validation's random draws."""
         super().reset_metrics()
         self.test_batches.assign(0)
 

@@ -1,4 +1,4 @@
-"""The CNN that judges outputs: trained on original images, tested on what a model makes of them."""
+"""The CNN that judges a model's outputs. It is trained on original images and classifies the outputs for test images."""
 
 import keras
 import tensorflow as tf
@@ -8,7 +8,7 @@ from .base import Model
 
 @keras.saving.register_keras_serializable("tfdvae")
 class Classifier(Model):
-    """Minimises the softmax cross-entropy of the class.
+    """Minimise the softmax cross-entropy of the class.
 
     Args:
         network: layer, images -> (B, classes) logits.

@@ -8,12 +8,12 @@ from .autoencoder import Autoencoder
 
 @keras.saving.register_keras_serializable("tfdvae")
 class DAE(Autoencoder):
-    """Minimises -log p(x | code of corrupted x): corrupted image in, clean image out.
+    """Minimise -log p(x | code of corrupted x): corrupted image in, clean image out.
 
     Args:
-        corruption: of `tfdvae.corruptions`.
-        gate: whether the output is the corrupted image times the sigmoid of what the decoder emits. For x ~ N(0, s^2) and noise
-            N(0, n^2) the best denoiser is of that form: E[x | corrupted x] = corrupted x * s^2 / (s^2 + n^2).
+        corruption: a layer from `tfdvae.corruptions`.
+        gate: whether the output is the corrupted image times the sigmoid of the decoder's output. For x ~ N(0, s^2) and noise
+            N(0, n^2) the best denoiser has this form: E[x | corrupted x] = corrupted x * s^2 / (s^2 + n^2).
         kwargs: see `Autoencoder`.
     """
 
@@ -29,13 +29,13 @@ class DAE(Autoencoder):
 
     def decode(self, codes):
         if self.gate:
-            raise ValueError("Expected images to reconstruct. Received codes, which a gate alone cannot turn into images.")
+            raise ValueError("Expected images to reconstruct. Received codes, but a gate needs a corrupted image to multiply.")
         return super().decode(codes)
 
     def gates(self, corrupted, training=False):
-        """Return what the decoder emits for images as they are, squashed to (0, 1): the gate, (B, H, W, C)."""
-        emitted = self.decoder(self.head(self.encoder(corrupted, training=training)), training=training)
-        return tf.sigmoid(tf.cast(emitted, tf.float32))
+        """Return the gate for corrupted images, the sigmoid of the decoder's output: (B, H, W, C)."""
+        logits = self.decoder(self.head(self.encoder(corrupted, training=training)), training=training)
+        return tf.sigmoid(tf.cast(logits, tf.float32))
 
     def denoise(self, corrupted, training=False):
         """Return the likelihood's parameters for the clean image, given a corrupted one."""
@@ -44,11 +44,11 @@ class DAE(Autoencoder):
         return self.decoder(self.head(self.encoder(corrupted, training=training)), training=training)
 
     def corrupted(self, images, seed=None):
-        """Corrupt images with a pair of integers, or with the next draw of training where there is none."""
+        """Corrupt images; `seed` is a pair of integers, or None to draw from training's generator."""
         return self.corruption(images, seed=None if seed is None else self.draw_seed(seed, 0))
 
     def output(self, images, seed=None):
         return self.denoise(images if seed is None else self.corrupted(images, seed))
 
     def loss_terms(self, images, labels=None, training=False, seed=None):
-        return self.explained(images, self.denoise(self.corrupted(images, seed), training))
+        return self.reconstruction_terms(images, self.denoise(self.corrupted(images, seed), training))

@@ -1,4 +1,4 @@
-"""The denoising variational autoencoder: a VAE whose output a denoising autoencoder cleans, both trained jointly (R0)."""
+"""The denoising variational autoencoder: a denoising autoencoder cleans a VAE's output, and both are trained together."""
 
 import keras
 import tensorflow as tf
@@ -8,19 +8,19 @@ from .vae import VAE
 
 @keras.saving.register_keras_serializable("tfdvae")
 class DVAE(VAE):
-    """Minimises kl_weight * KL + vae_weight * reconstruction of the VAE's output + denoise_weight * reconstruction of the DAE's output.
+    """Minimise kl_weight * KL + vae_weight * reconstruction of the VAE's output + denoise_weight * reconstruction of the DAE's output.
 
-    The VAE's mean output is the DAE's input. The DAE's code is the encoder's hidden vector: no sampling, no KL. "reconstruction" is the
-    DAE's, the final output; "vae_reconstruction" is that of the VAE within.
+    The VAE's mean output is the DAE's input. The DAE's code is the encoder's hidden vector: no sampling, no KL. "reconstruction" is
+    the term of the DAE's output, the final output. "vae_reconstruction" is the term of the VAE's output.
 
     Args:
-        denoising_encoder: the DAE's encoder, or None to share the VAE's. A shared encoder has its batch norm built for two passes.
+        denoising_encoder: the DAE's encoder, or None to share the VAE's. A shared encoder needs batch norm for two passes.
         denoising_decoder: layer, hidden vector -> the likelihood's parameters.
         denoise_weight: weight of the DAE's reconstruction.
-        vae_weight: weight of the VAE's reconstruction. At 0 nothing asks the VAE's output to look like the image, and the whole is one
-            VAE with a deeper decoder.
-        propagate: whether the DAE's gradient runs back into the VAE. If not, training is in two stages at once, which needs a
-            denoising_encoder of its own.
+        vae_weight: weight of the VAE's reconstruction. At 0 the VAE's output need not look like the image: the model is one VAE
+            with a deeper decoder.
+        propagate: whether the DAE's gradient reaches the VAE. If not, the two are trained side by side, and the DAE needs its own
+            denoising_encoder.
         kwargs: see `VAE`.
     """
 
@@ -29,7 +29,7 @@ class DVAE(VAE):
 
     def __init__(self, *, denoising_decoder, denoising_encoder=None, denoise_weight=1.0, vae_weight=1.0, propagate=True, **kwargs):
         if denoising_encoder is None and not propagate:
-            raise ValueError("Expected a denoising_encoder of its own with propagate=False. Received None, a shared encoder.")
+            raise ValueError("Expected a denoising_encoder with propagate=False. Received None, which means a shared encoder.")
         super().__init__(**kwargs)
         self.denoising_encoder, self.denoising_decoder = denoising_encoder, denoising_decoder
         self.denoise_weight, self.vae_weight, self.propagate = denoise_weight, vae_weight, propagate
@@ -64,7 +64,7 @@ class DVAE(VAE):
         return 2 if self.denoising_encoder is None else 1
 
     def decode_vae(self, latents):
-        """Return the mean image of the VAE within, before denoising: (B, H, W, C)."""
+        """Return the VAE's mean images, before denoising: (B, H, W, C)."""
         return self.likelihood.mean(self.decoder(latents))
 
     def output_of_latents(self, latents):
@@ -85,4 +85,4 @@ class DVAE(VAE):
             "mse": self.mean_squared_error(images, outputs),
         }
         loss = self.vae_weight * terms["vae_reconstruction"] + self.denoise_weight * terms["reconstruction"]
-        return self.complete(terms, loss, labels, [hidden, dae_hidden], training)
+        return self.with_loss(terms, loss, labels, [hidden, dae_hidden], training)

@@ -5,19 +5,18 @@ import tensorflow as tf
 
 from .vae import VAE
 
-CORRUPTIONS = 8  # draws of a test image's corruption that evaluation averages over
+CORRUPTIONS = 8  # corrupted copies of a test image that evaluation averages over
 AVERAGED = ("neg_elbo", "reconstruction", "kl")
 
 
 @keras.saving.register_keras_serializable("tfdvae")
 class ImDVAE(VAE):
-    """Minimises kl_weight * KL(q(z | corrupted x) || p(z)) - log p(x|z): the encoder sees a corrupted image, the decoder explains the
-    clean one.
+    """Minimise kl_weight * KL(q(z | corrupted x) || p(z)) - log p(x|z): the encoder receives a corrupted x, the decoder reconstructs x.
 
-    The posterior of x is the mixture of q(z | corrupted x) over the corruption. Im et al.'s bound, their equation 5, is on log p(x) too.
+    The posterior of x is the mixture of q(z | corrupted x) over the corruption. Im et al.'s equation 5 is also a bound on log p(x).
 
     Args:
-        corruption: of `tfdvae.corruptions`.
+        corruption: a layer from `tfdvae.corruptions`.
         kwargs: see `VAE`.
     """
 
@@ -33,15 +32,15 @@ class ImDVAE(VAE):
 
     def loss_terms(self, images, labels=None, training=False, seed=None):
         corrupted = self.corruption(images, seed=None if seed is None else self.draw_seed(seed, 1))
-        return self.bound(corrupted, images, labels, training, seed)
+        return self.elbo_terms(corrupted, images, labels, training, seed)
 
     def evaluation_terms(self, images, labels=None, seed=None):
-        """Return the terms of two bounds on log p(x), estimated with one sample of z for each posterior.
+        """Return the terms of two bounds on log p(x), with one sample of z per posterior.
 
-        "neg_elbo", "reconstruction" and "kl" are of the posterior of the clean image, q(z|x), which makes them those of a VAE;
-        "corrupted_neg_elbo" and the others are Im et al.'s, averaged over `CORRUPTIONS` draws of the corruption.
+        "neg_elbo", "reconstruction" and "kl" use the posterior of the clean image, q(z|x), as in a VAE. Terms whose names begin with
+        "corrupted_" belong to Im et al.'s bound, averaged over `CORRUPTIONS` draws of the corruption.
         """
-        terms = self.bound(images, images, labels, seed=seed)
+        terms = self.elbo_terms(images, images, labels, seed=seed)
         draws = [self.loss_terms(images, labels, seed=self.draw_seed(seed, 2 + i)) for i in range(CORRUPTIONS)]
         return terms | {f"corrupted_{name}": tf.add_n([draw[name] for draw in draws]) / CORRUPTIONS for name in AVERAGED}
 

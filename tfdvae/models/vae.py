@@ -9,29 +9,29 @@ from .autoencoder import Autoencoder
 
 @keras.saving.register_keras_serializable("tfdvae")
 class VAE(Autoencoder):
-    """Minimises kl_weight * KL(q(z|x) || p(z)) - log p(x|z), with one sample of z per image.
+    """Minimise kl_weight * KL(q(z|x) || p(z)) - log p(x|z), with one sample of z per image.
 
     Args:
-        encoder: layer, images -> hidden vector; mean and log-variance of the posterior are read off it. Its batch norm is built for
-            the prior's passes beside the model's own.
+        encoder: layer, images -> hidden vector. The posterior's mean and log-variance are linear functions of this vector. Its batch
+            norm is built for the model's passes and the prior's.
         decoder: layer, latent -> the likelihood's parameters.
-        likelihood: of `tfdvae.likelihoods`.
-        prior: of `tfdvae.priors`.
+        likelihood: a likelihood from `tfdvae.likelihoods`.
+        prior: a prior from `tfdvae.priors`.
         latent_dim: size of z.
         kl_weight: beta, the weight of the KL term (Higgins et al. 2017).
-        kl_schedule: of `tfdvae.schedules`, how training comes to that weight; None has it from the first step. The loss of validation
-            is always that of the full weight, so that the epochs of a run can be compared.
-        label_weight: weight of a class cross-entropy on the encoder's hidden vector, R0's supervision; 0 leaves training unsupervised.
+        kl_schedule: a schedule from `tfdvae.schedules` that raises the weight to kl_weight in training; None uses kl_weight from the
+            first step. Validation always uses kl_weight, so the epochs of a run can be compared.
+        label_weight: weight of a class cross-entropy on the encoder's hidden vector; 0 trains without labels.
         num_classes: number of classes, needed where label_weight is not 0.
     """
 
     generates = True
     config_names = (*Autoencoder.config_names, "prior", "kl_weight", "kl_schedule", "label_weight", "num_classes")
-    reconstructions = ("reconstruction",)  # names of the reconstruction terms; "reconstruction" is the final output's
+    reconstructions = ("reconstruction",)  # names of the reconstruction terms; "reconstruction" is the term of the final output
     head_name, head_size = "posterior", 2
 
     def __init__(self, *, prior, kl_weight=1.0, kl_schedule=None, label_weight=0.0, num_classes=0, **kwargs):
-        optional = [name for name, wanted in (("kl_weight", kl_schedule), ("label", label_weight)) if wanted]
+        optional = [name for name, setting in (("kl_weight", kl_schedule), ("label", label_weight)) if setting]
         self.term_names = ("loss", "neg_elbo", *self.reconstructions, "kl", "mse", *optional)
         super().__init__(**kwargs)
         self.prior, self.num_classes = prior, num_classes
@@ -45,8 +45,8 @@ class VAE(Autoencoder):
     @classmethod
     def arguments(cls, parts, passes=1):
         prior = parts.prior()
-        chosen = {name: getattr(parts.chosen, name) for name in ("kl_weight", "label_weight", "num_classes")}
-        return super().arguments(parts, passes + prior.passes) | {"prior": prior, "kl_schedule": parts.kl_schedule(), **chosen}
+        settings = {name: getattr(parts.chosen, name) for name in ("kl_weight", "label_weight", "num_classes")}
+        return super().arguments(parts, passes + prior.passes) | {"prior": prior, "kl_schedule": parts.kl_schedule(), **settings}
 
     def build(self, input_shape):
         super().build(input_shape)
@@ -57,7 +57,7 @@ class VAE(Autoencoder):
 
     @property
     def prior_pass(self):
-        """Number of the pass through the encoder that is the prior's, after the model's own."""
+        """Return the index of the prior's pass through the encoder. It follows the model's own passes."""
         return 1
 
     def encode(self, images):
@@ -84,14 +84,14 @@ class VAE(Autoencoder):
         return self.output_of_latents(self.prior.sample(n, self.latent_dim, [seed, 0], self.encode_for_prior))
 
     def sample(self, n, seed=0):
-        """Draw n images from the prior through the decoder, as mean images: (n, H, W, C). `seed` is an integer."""
+        """Draw n latents from the prior, and return their mean images: (n, H, W, C). `seed` is an integer."""
         return self.likelihood.mean(self.output_of_prior(n, seed))
 
     def posterior_of(self, hidden):
         return tf.split(self.head(hidden), 2, axis=-1)
 
     def encode_for_prior(self, images, training=False):
-        """Return mean and log-variance for a prior's own images, with batch-norm statistics of their own."""
+        """Return mean and log-variance for the prior's pseudo-inputs, which have separate batch-norm statistics."""
         return self.posterior_of(self.encoder(images, training=training, pass_index=self.prior_pass))
 
     def draw_latent(self, mean, log_variance, seed=None):
@@ -104,14 +104,14 @@ class VAE(Autoencoder):
         return mean + tf.exp(0.5 * log_variance) * noise, noise
 
     def kl(self, mean, log_variance, noise, training=False):
-        """Return KL(q(z|x) || p(z)), or the prior's estimate of it from the draw with this noise: (B,), nats per image."""
+        """Return KL(q(z|x) || p(z)), or the prior's estimate from the draw with this noise: (B,), nats per image."""
         return self.prior.kl(mean, log_variance, noise, lambda images: self.encode_for_prior(images, training))
 
     def loss_terms(self, images, labels=None, training=False, seed=None):
-        return self.bound(images, images, labels, training, seed)
+        return self.elbo_terms(images, images, labels, training, seed)
 
-    def bound(self, received, images, labels=None, training=False, seed=None):
-        """Return the terms of the bound on log p(images) whose posterior is that of what the encoder received, both (B, H, W, C)."""
+    def elbo_terms(self, received, images, labels=None, training=False, seed=None):
+        """Return the terms of a bound on log p(images) under the posterior of `received`, the encoder's input; both (B, H, W, C)."""
         hidden = self.encoder(received, training=training)
         mean, log_variance = self.posterior_of(hidden)
         latents, noise = self.draw_latent(mean, log_variance, seed)
@@ -121,10 +121,18 @@ class VAE(Autoencoder):
             "kl": self.kl(mean, log_variance, noise, training),
             "mse": self.mean_squared_error(images, outputs),
         }
-        return self.complete(terms, terms["reconstruction"], labels, [hidden], training)
+        return self.with_loss(terms, terms["reconstruction"], labels, [hidden], training)
 
-    def complete(self, terms, loss, labels, hiddens, training):
-        """Add -ELBO, the label term over every pass through an encoder, and the loss with its KL, to the terms."""
+    def with_loss(self, terms, loss, labels, hiddens, training):
+        """Return the terms with -ELBO, the label term and the loss added.
+
+        Args:
+            terms: dict with "reconstruction" and "kl".
+            loss: (B,), the loss without its KL and label terms.
+            labels: as in `loss_terms`.
+            hiddens: hidden vectors, one for every pass through an encoder. The label term sums over them.
+            training: whether the KL weight of the schedule is used.
+        """
         terms["neg_elbo"] = terms["reconstruction"] + terms["kl"]
         weight = self.kl_weight
         if self.kl_schedule:
@@ -134,8 +142,8 @@ class VAE(Autoencoder):
         if self.label_head:
             if labels is None:
                 raise ValueError(f"Expected labels, since label_weight is {self.label_weight}. Received images alone.")
-            logits = [self.label_head(hidden) for hidden in hiddens]
-            terms["label"] = tf.add_n([tf.nn.sparse_softmax_cross_entropy_with_logits(labels, each) for each in logits])
+            head_outputs = [self.label_head(hidden) for hidden in hiddens]
+            terms["label"] = tf.add_n([tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits) for logits in head_outputs])
             loss += self.label_weight * terms["label"]
         return {**terms, "loss": loss}
 

@@ -1,0 +1,166 @@
+"""What the scripts have in common: options read from a dataclass, and an exit status for whatever ends a script early."""
+
+import contextlib
+import dataclasses
+import inspect
+import io
+import os
+import re
+import sys
+from typing import Annotated
+
+import tyro
+
+from . import rules
+from .errors import Fault, InputError, printable
+from .interrupts import Interrupted, Interrupts
+from .version import __version__
+
+
+def exit_status(name, work, kept=None):
+    """Call a script's work and return its exit status: 2 for what the user can mend, 1 for what the machine did, 128 + n for a signal.
+
+    Args:
+        name: of the script, which stands before each sentence.
+        work: function of `Interrupts`.
+        kept: sentence on what an interrupted script leaves behind; None takes that of the interruption.
+    """
+    interrupts = Interrupts()
+    try:
+        with interrupts.handled():
+            work(interrupts)
+    except InputError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2
+    except Fault as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader of our output has ended, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Interrupted as interrupted:
+        print(f"\n{name}: stopped by {interrupted.what}. {kept or interrupted.kept}", file=sys.stderr)
+        return interrupted.exit_status
+    return 0
+
+
+def read_options(kind, words, *, prog, description, defaults=None, first=""):
+    """Read a command line: words without a name first, then options, which are the fields of a dataclass.
+
+    Args:
+        kind: the dataclass. The comments above its fields are the help, and `# ---- HEADING` comments group it.
+        words: of the command line.
+        prog, description: for --help.
+        defaults: an instance whose values --help shows; None takes the dataclass' own.
+        first: what the words before the options are, such as "PRESET"; "" where there may be none.
+
+    Returns:
+        The words before the first option (list), and the options that were given (dict name -> value).
+
+    Raises:
+        InputError: an unknown option, or a value that is missing or of the wrong type. --help and --version print and exit.
+    """
+    if "--version" in words:
+        print(f"tfdvae {__version__}")
+        sys.exit(0)
+    parser = _Parser(kind, defaults or kind(), prog, description)
+    if {"-h", "--help"} & set(words):
+        parser.read(["--help"])
+    start = next((i for i, word in enumerate(words) if word.startswith("-")), len(words))
+    leading, words = list(words[:start]), list(words[start:])
+    if leading and not first:
+        raise InputError(f"{printable(leading[0])}: received before the options; expected options alone; see --help.")
+    options = _options_in(words)
+    names = [parser.name_of(option[0]) for option in options]
+    try:
+        values, unread = parser.read(words)
+    except SystemExit:
+        for name, option in zip(names, options):
+            parser.check(name, option)
+        raise InputError("the command line cannot be read; see --help for what is expected.") from None
+    if unread:
+        before = f"a {first} before the options, or " if first else ""
+        raise InputError(f"{printable(unread[0])}: received among the options; expected {before}an option that begins with --; see --help.")
+    return leading, {name: values[name] for name in names}
+
+
+def _options_in(words):
+    """Return the options among the words of a command line, each a list: its name and the words up to the next one."""
+    options = []
+    for word in words:
+        if word.startswith("--") or not options:
+            options.append([])
+        options[-1].append(word)
+    return options
+
+
+class _Parser:
+    """tyro, on the fields of a dataclass, grouped as its source is."""
+
+    def __init__(self, kind, defaults, prog, description):
+        self.about = {"prog": prog, "description": description, "config": (tyro.conf.OmitArgPrefixes,)}
+        self.fields = {field.name: field for field in dataclasses.fields(kind)}
+        groups = {}
+        for name, (heading, comment) in _described(kind).items():
+            kind = self.fields[name].type
+            if kind is bool and name not in rules.RULES:  # off unless it is given, so there is no --no-NAME
+                kind = tyro.conf.FlagCreatePairsOff[bool]
+            annotated = Annotated[kind, tyro.conf.arg(help=comment)]
+            groups.setdefault(heading.replace(" ", "_"), []).append((name, annotated, dataclasses.field(default=getattr(defaults, name))))
+        made = {heading: dataclasses.make_dataclass(heading, fields, frozen=True) for heading, fields in groups.items()}
+        self.kind = dataclasses.make_dataclass(
+            "Options", [(heading, group, dataclasses.field(default=group())) for heading, group in made.items()], frozen=True
+        )
+
+    def read(self, words):
+        """Return the values of all fields (dict) and the words that belong to none; SystemExit where tyro refuses, and after --help."""
+        with contextlib.redirect_stderr(io.StringIO()):  # tyro draws a box around its complaints
+            found, unread = tyro.cli(self.kind, args=words, return_unknown_args=True, **self.about)
+        return {name: value for group in vars(found).values() for name, value in vars(group).items()}, unread
+
+    def name_of(self, word):
+        """Return the name of the field that an option sets, or raise InputError with the nearest option."""
+        name = word.partition("=")[0].removeprefix("--").replace("-", "_")
+        if word.startswith("--") and name in self.fields:
+            return name
+        switches = [known for known, field in self.fields.items() if field.type is bool and known in rules.RULES]
+        if word.startswith("--no") and name.removeprefix("no_") in switches:
+            return name.removeprefix("no_")
+        names = [*self.fields, *(f"no_{known}" for known in switches)]
+        flags = ["--" + known.replace("_", "-") for known in names]
+        near = rules.nearest(word.partition("=")[0], flags)
+        hint = f"did you mean {near}? Expected" if near else "expected"
+        raise InputError(f"{printable(word)}: no such option; {hint} one of those that --help lists.")
+
+    def check(self, name, option):
+        """Raise InputError where an option by itself cannot be read."""
+        try:
+            self.read(option)
+        except SystemExit:
+            _, equals, value = option[0].partition("=")
+            received = " ".join([value] * bool(equals) + option[1:])
+            received = repr(printable(received)) if received else "nothing"
+            raise InputError(f"{name}: received {received}; expected {_expected(self.fields[name])}.") from None
+
+
+def _expected(field):
+    """Say what an option takes."""
+    if field.name in rules.RULES:
+        rule = rules.RULES[field.name]
+        return (rule.expected or rule.kind) + (", with spaces between them" if "numbers" in rule.kind else "")
+    return {str: "a text", int: "a whole number", float: "a number"}.get(field.type, "words with spaces between them")
+
+
+def _described(kind):
+    """Return name -> (heading, comment) of a dataclass' fields, from its source."""
+    found, heading, comment = {}, kind.__name__.lower(), []
+    source = "".join(inspect.getsource(base) for base in reversed(kind.__mro__) if dataclasses.is_dataclass(base))
+    for line in map(str.strip, source.splitlines()):
+        if line.startswith("# ---- "):
+            heading = line.removeprefix("# ---- ")
+        elif line.startswith("#"):
+            comment.append(line.removeprefix("#").strip())
+        elif match := re.match(r"(\w+): ", line):
+            found[match[1]] = heading, " ".join(comment)
+            comment = []
+    return found

@@ -1,0 +1,193 @@
+"""Evaluate trained runs on the test set, one after another; write and compare the results."""
+
+import dataclasses
+import functools
+import re
+
+from .. import build, corruptions, data, plots
+from ..models.classifier import Classifier
+from ..runs import Run
+from ..runs.checkpoint import load_model
+from ..runs.files import expanded, write
+from . import codes, terms
+from .options import Options
+from .table import labels, table_csv, table_markdown
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A trained run: its folder, record, model and data."""
+
+    run: Run
+    record: dict
+    model: object
+    dataset: data.Dataset
+
+
+@dataclasses.dataclass(frozen=True)
+class Judge:
+    """The classifier that judges outputs."""
+
+    run: Run
+    model: Classifier
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """The results of one run on the test set."""
+
+    run: Run
+    record: dict  # of the run
+    summary: dict  # from `terms.summarize`, with model, dataset, seed, classifier and noise
+    per_image: dict  # term -> (n,) array, nats per image
+    grid: tuple | None  # the first test images and their outputs; None for a classifier
+    notes: list  # sentences for readers of the numbers
+
+    @property
+    def params_dict(self):
+        return self.record["params"]
+
+
+def evaluate(request):
+    """Evaluate runs, write the results into their folders, and print the table.
+
+    Args:
+        request: from `options.checked`, with the runs' folders locked.
+
+    Returns:
+        list of `Evaluation`, one per run.
+
+    Raises:
+        InputError: a run or its data cannot be used; nothing is written then.
+    """
+    options = request.options
+    models = [load_model(run) for run in request.runs]
+    judge = Judge(request.judge, load_model(request.judge)) if request.judge else None
+    load_dataset = functools.cache(data.load_dataset)  # runs on the same data read it once
+    records = [*request.records, *([request.judge_record] if judge else [])]
+    datasets = [load_dataset(**data.dataset_arguments(record["params"])) for record in records]
+    for dataset, record in zip(datasets, records):
+        data.check_unchanged(dataset, record["data"])
+    if options.output:
+        for run in request.runs:
+            run.read_history()  # report a damaged history before anything is written
+    trained_runs = [Trained(*parts) for parts in zip(request.runs, request.records, models, datasets)]
+    evaluations = [evaluate_run(trained, judge, options) for trained in trained_runs]
+    report(evaluations, options.output)
+    return evaluations
+
+
+def evaluate_run(trained, judge=None, options=Options()):  # noqa: B008, it is frozen
+    """Evaluate one run, write its numbers and its pictures into its folder, and return the `Evaluation`.
+
+    Args:
+        trained: `Trained`.
+        judge: `Judge`, or None.
+        options: `Options`; only probe and corrupt are used.
+    """
+    run, model, dataset, params_dict = trained.run, trained.model, trained.dataset, trained.record["params"]
+    batches = dataset.test(terms.BATCH)
+    run.remove_pictures()
+    judged = judge and model.reconstructs and dataset.num_classes
+    per_image = terms.evaluate_model(model, batches, judge.model if judged else None)
+    if model.reconstructs:
+        if options.probe:
+            per_image |= probe_codes(trained)
+        if options.corrupt:
+            per_image |= feed_corrupted(trained, options.corrupt)
+        if model.gate:
+            per_image |= compare_gates(trained)
+    summary = {
+        **{name: params_dict[name] for name in ("model", "dataset", "seed")},
+        "classifier": str(judge.run) if judge else None,
+        "corrupt": (model.reconstructs and options.corrupt) or None,
+        **terms.summarize(per_image),
+    }
+    run.write_evaluation(summary, per_image)
+    grid = draw_outputs(trained) if model.reconstructs else None
+    return Evaluation(run, trained.record, summary, per_image, grid, model.notes(dataset.image_shape))
+
+
+def draw_outputs(trained):
+    """Draw the first test images, their outputs, and the variances if the likelihood learns them; return images and outputs."""
+    model, params_dict = trained.model, trained.record["params"]
+    images, outputs = terms.reconstruction_grid(model, trained.dataset.test(terms.BATCH))
+    columns = {"test images": images, f"{params_dict['model']} outputs": outputs}
+    trained.run.write_picture("test_grid.png", plots.grids(columns, params_dict["pixel_range"]))
+    if model.generates and model.likelihood.learns_variance:
+        image_variances, samples, sample_variances = terms.predicted_variances(model, images)
+        columns = {
+            "test images": images,
+            "predicted variances": image_variances,
+            "samples, pixel by pixel": samples,
+            "their variances": sample_variances,
+        }
+        scale = (0.0, max(image_variances.max(), sample_variances.max()))
+        picture = plots.grids(columns, params_dict["pixel_range"], limits=(None, scale, None, scale))
+        trained.run.write_picture("test_variance.png", picture)
+    return images, outputs
+
+
+def probe_codes(trained):
+    """Return every test image's errors of a linear probe on the codes and of a PCA of their size; draw the test images' codes."""
+    model, dataset = trained.model, trained.dataset
+    train, test = dataset.in_order(data.TRAIN, terms.BATCH), dataset.test(terms.BATCH)
+    errors, test_codes, classes = codes.probe_codes(model, train, test, codes.max_fit_images(dataset.image_shape))
+    title = f"codes of {len(test_codes):,} test images" + ("" if model.latent_dim <= 2 else ", t-SNE")
+    picture = plots.scatter(codes.in_two_dimensions(test_codes), classes, dataset.class_names, title)
+    trained.run.write_picture("test_codes.png", picture)
+    return errors
+
+
+def feed_corrupted(trained, corrupt):
+    """Return every test image's reconstruction errors for its corrupted copy; draw the first images."""
+    params_dict = trained.record["params"]
+    corruption = build.build_corruption(corrupt, params_dict["pixel_range"])
+    errors, shown = terms.corrupted_errors(trained.model, trained.dataset.test(terms.BATCH), corruption)
+    titles = ("test images", f"with {corrupt}", f"{params_dict['model']} outputs for them")
+    trained.run.write_picture("test_corrupted.png", plots.grids(dict(zip(titles, shown)), params_dict["pixel_range"]))
+    return errors
+
+
+def compare_gates(trained):
+    """Return every test image's error of the best denoiser, or {} where it is unknown; draw the learned gate and the best gate."""
+    model, dataset = trained.model, trained.dataset
+    if dataset.pixel_range != "real" or not isinstance(model.corruption, corruptions.GaussianNoise):
+        return {}
+    variances = dataset.pixel_variances(data.TEST, terms.BATCH)
+    errors, (corrupted, gate, best) = terms.optimal_denoising(model, dataset.test(terms.BATCH), variances)
+    columns = {"corrupted test images": corrupted, "learned gate": gate, "best gate, of the true variance": best}
+    trained.run.write_picture("test_gate.png", plots.grids(columns, "real", limits=(None, (0.0, 1.0), (0.0, 1.0))))
+    return {"optimal_mse": errors}
+
+
+def report(evaluations, output):
+    """Print the table. With an output folder, write the table and the figures that compare the runs."""
+    table = table_markdown(evaluations)
+    print(f"\n{table}")
+    if not output:
+        return
+    folder = expanded(output)
+    folder.mkdir(parents=True, exist_ok=True)
+    write(folder / "table.csv", table_csv(evaluations))
+    write(folder / "table.md", table)
+    models = [evaluation for evaluation in evaluations if evaluation.params_dict["model"] != "classifier"]
+    datasets = sorted({evaluation.params_dict["dataset"] for evaluation in models})
+    for dataset in datasets:
+        prefix = "" if len(datasets) == 1 else re.sub(r"\W+", "-", dataset) + "_"
+        draw_comparison([evaluation for evaluation in models if evaluation.params_dict["dataset"] == dataset], folder, prefix)
+    print(f"Written: {', '.join(sorted(path.name for path in folder.iterdir()))} in {folder}")
+
+
+def draw_comparison(evaluations, folder, prefix):
+    """Compare runs on one dataset: draw the curves, one plot per term, and the outputs for the same test images."""
+    labelled = dict(zip(labels(evaluations), evaluations))
+    params_dict = evaluations[0].params_dict
+    histories = {label: evaluation.run.read_history() for label, evaluation in labelled.items()}
+    for term in ("reconstruction", "kl", "neg_elbo"):
+        histories_with_term = {label: rows for label, rows in histories.items() if rows and f"val_{term}" in rows[0]}
+        if histories_with_term:
+            write(folder / f"{prefix}{term}.png", plots.compared_curves(histories_with_term, term, params_dict["dataset"]))
+    outputs = {f"{label} outputs": evaluation.grid[1] for label, evaluation in labelled.items()}
+    columns = {"test images": evaluations[0].grid[0]} | outputs
+    write(folder / f"{prefix}grid.png", plots.grids(columns, params_dict["pixel_range"]))

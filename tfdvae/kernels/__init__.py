@@ -1,0 +1,1 @@
+"""Operations that are faster than Keras' own."""

@@ -1,0 +1,326 @@
+"""What each parameter may be: the choices, the forms such as `gaussian:SIGMA`, and every check.
+
+The command line, `build_model`, `load_dataset` and a run that is loaded again all ask this module, so all refuse the same values with the
+same sentence. It needs no TensorFlow.
+"""
+
+import dataclasses
+import difflib
+import inspect
+import math
+from collections.abc import Callable
+from typing import Literal, get_args
+
+from .errors import InputError
+
+Model = Literal["ae", "dae", "vae", "dvae", "im_dvae", "classifier"]
+Network = Literal["conv", "r0", "r1", "mlp", "linear"]
+Activation = Literal["relu", "leaky_relu"]
+Likelihood = Literal["bernoulli", "gaussian", "gaussian_fixed"]
+Prior = Literal["normal", "mixture", "vampprior"]
+PixelRange = Literal["unit", "signed", "real"]
+Binarization = Literal["none", "threshold", "sample"]
+LearningRateSchedule = Literal["constant", "cosine", "cosine_hold", "staircase", "plateau"]
+Precision = Literal["auto", "float32", "bfloat16"]
+
+VARIATIONAL = ("vae", "dvae", "im_dvae")  # models with a posterior and a prior
+DENSE = ("mlp", "linear")  # networks without convolutions
+CORRUPTIONS = ("gaussian", "masking", "salt_and_pepper")
+VARIANCE = "variance_"  # before a dataset's name
+
+# Far beyond use: what lies above is a typo, or a run folder that somebody made to fill our memory.
+WIDTH_LIMIT, LAYERS_LIMIT, SIDE_LIMIT, COUNT_LIMIT = 2**20, 64, 2**14, 2**31 - 1  # units, layers, pixels, epochs or images
+
+
+# ---- forms
+
+
+def parse_corruption(spec):
+    """Return kind and amount of "gaussian:SIGMA", "masking:FRACTION" or "salt_and_pepper:FRACTION"; raise ValueError for another text."""
+    kind, _, amount = spec.partition(":")
+    amount = float(amount)
+    if kind not in CORRUPTIONS or not 0 < amount < math.inf or (kind != "gaussian" and amount > 1):
+        raise ValueError
+    return kind, amount
+
+
+def parse_kl_schedule(spec):
+    """Return kind and numbers of "constant", "linear:STEPS" or "wait:NATS:STEP"; raise ValueError for another text."""
+    kind, *amounts = spec.split(":")
+    numbers = tuple(map(int if kind == "linear" else float, amounts))
+    valid = {
+        "constant": numbers == (),
+        "linear": len(numbers) == 1 and 1 <= numbers[0] <= COUNT_LIMIT,
+        "wait": len(numbers) == 2 and all(map(math.isfinite, numbers)) and numbers[1] > 0,
+    }
+    if not valid.get(kind, False):
+        raise ValueError
+    return kind, numbers
+
+
+# ---- one parameter
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """What one parameter may be, and how that is said."""
+
+    kind: str  # what a value of the right type is called
+    is_kind: Callable
+    expected: str = ""  # what a value that may be used is called
+    holds: Callable = lambda value: True
+
+
+def _choice(choices, expected=""):
+    known = get_args(choices)
+    expected = expected or f"one of {', '.join(known)}"
+    return Rule(expected, lambda value: isinstance(value, str), expected, lambda value: value in known)
+
+
+def _is_whole(value):
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _whole(least, most, expected=""):
+    return Rule("a whole number", _is_whole, expected or f"a whole number from {least} to {most}", lambda value: least <= value <= most)
+
+
+def _number(expected, holds):
+    return Rule("a number", lambda value: isinstance(value, int | float) and not isinstance(value, bool), expected, holds)
+
+
+def _widths(expected):
+    def holds(values):
+        return len(values) <= LAYERS_LIMIT and all(1 <= value <= WIDTH_LIMIT for value in values)
+
+    expected = f"at most {LAYERS_LIMIT} whole numbers from 1 to {WIDTH_LIMIT}, {expected}"
+    return Rule(
+        "a tuple of whole numbers", lambda values: isinstance(values, tuple | list) and all(map(_is_whole, values)), expected, holds
+    )
+
+
+def _form(expected, parse):
+    def holds(value):
+        try:
+            parse(value)
+        except ValueError:
+            return False
+        return True
+
+    return Rule(expected, lambda value: isinstance(value, str), expected, holds)
+
+
+def _is_dataset(name):
+    return name.strip() not in ("", "folder:", VARIANCE) and not name.startswith(f"{VARIANCE}folder:")
+
+
+DATASET = "digits, folder:PATH, a TensorFlow Datasets name, or variance_ before digits or such a name"
+SWITCH = Rule("True or False", lambda value: isinstance(value, bool))
+TEXT = Rule("a text", lambda value: isinstance(value, str))
+OWN = "or none for the network's own"
+WEIGHT = _number("a number of at least 0", lambda value: 0 <= value < math.inf)
+POSITIVE = _number("a number above 0", lambda value: 0 < value < math.inf)
+CORRUPTION = _form("gaussian:SIGMA, masking:FRACTION or salt_and_pepper:FRACTION, above 0, a fraction at most 1", parse_corruption)
+RULES = {
+    "dataset": Rule(DATASET, lambda value: isinstance(value, str), DATASET, _is_dataset),
+    "image_size": _whole(0, SIDE_LIMIT, f"a number of pixels up to {SIDE_LIMIT}, or 0 for the dataset's own"),
+    "pixel_range": _choice(PixelRange),
+    "binarize": _choice(Binarization),
+    "validation_fraction": _number("a share between 0 and 1", lambda value: 0 < value < 1),
+    "memory_limit": POSITIVE,
+    "model": _choice(Model),
+    "network": _choice(Network),
+    "channels": _widths(OWN),
+    "hidden_units": _widths(OWN),
+    "decoder_units": _widths("or none for the encoder's, mirrored"),
+    "activation": _choice(Activation),
+    "batch_norm": SWITCH,
+    "latent_dim": _whole(1, WIDTH_LIMIT),
+    "likelihood": _choice(Likelihood),
+    "sigma": POSITIVE,
+    "prior": _choice(Prior),
+    "prior_components": _whole(1, 2**16),
+    "kl_weight": WEIGHT,
+    "kl_schedule": _form(
+        "constant, linear:STEPS or wait:NATS:STEP, with a number of steps of at least 1 and a STEP above 0", parse_kl_schedule
+    ),
+    "denoise_weight": WEIGHT,
+    "vae_weight": WEIGHT,
+    "share_encoder": SWITCH,
+    "propagate": SWITCH,
+    "label_weight": WEIGHT,
+    "corruption": CORRUPTION,
+    "gate": SWITCH,
+    "shift": _number("a share of at least 0 and below 1", lambda value: 0 <= value < 1),
+    "blur": _number("a number of pixels from 0 to 100", lambda value: 0 <= value <= 100),
+    "flip": SWITCH,
+    "epochs": _whole(1, COUNT_LIMIT),
+    "batch_size": _whole(1, COUNT_LIMIT),
+    "learning_rate": POSITIVE,
+    "learning_rate_schedule": _choice(LearningRateSchedule),
+    "precision": _choice(Precision),
+    "seed": _whole(0, COUNT_LIMIT),
+    "run_dir": TEXT,
+}
+
+
+def check_value(name, value, rule=None):
+    """Raise InputError where a value cannot be that of a parameter; `rule` is for values that are no parameters of a run."""
+    rule = rule or RULES[name]
+    expected = rule.expected if rule.is_kind(value) else rule.kind
+    if not (rule.is_kind(value) and rule.holds(value)):
+        raise refusal(name, value, expected)
+
+
+def refusal(name, value, expected, advice=""):
+    """Return the InputError that a value gets: what was received, what is expected, what to do."""
+    received = repr(tuple(value) if isinstance(value, list) else value)  # as a record gives it back, a tuple is a list
+    received = received if len(received) <= 200 else f"{received[:200]}…"
+    return InputError(f"{name}: received {received}; expected {expected}{advice and '; ' + advice}.")
+
+
+def unknown(name, value, known, advice=""):
+    """Return the InputError for a name that is not among those known, with the nearest of them."""
+    near = nearest(value, known)
+    hint = f"did you mean {near}? Expected" if near else "expected"
+    return InputError(f"{name}: received {value!r}; {hint} one of {', '.join(known)}{advice and '; ' + advice}.")
+
+
+def nearest(name, known):
+    """Return the known name that is nearest to a misspelt one, or None where none is near."""
+    return next(iter(difflib.get_close_matches(str(name), known, 1, cutoff=0.7)), None)
+
+
+# ---- parameters that must fit together; a rule applies wherever all the values that it reads are given
+
+
+def _pixels_fit_the_dataset(dataset, pixel_range):
+    varied = dataset.startswith(VARIANCE)
+    if varied != (pixel_range == "real"):
+        expected = f"{'real' if varied else 'unit or signed'} for dataset {dataset}"
+        raise refusal("pixel_range", pixel_range, expected, f"only the pixels of {VARIANCE}NAME are without bounds")
+
+
+def _channels_need_convolutions(network, channels):
+    if channels and network in DENSE:
+        raise refusal("channels", channels, f"none for network {network}, which has no convolutions", "leave it out")
+
+
+def _linear_networks_have_no_hidden_layers(network, hidden_units, decoder_units):
+    for name, value in (("hidden_units", hidden_units), ("decoder_units", decoder_units)):
+        if value and network == "linear":
+            raise refusal(name, value, "none for network linear, which has no hidden layers", "leave it out")
+
+
+def _only_variational_models_have_a_kl(model, prior, kl_schedule):
+    for name, value, default in (("prior", prior, "normal"), ("kl_schedule", kl_schedule, "constant")):
+        if value != default and model not in VARIATIONAL:
+            expected = f"{default} for model {model}, which has no KL term"
+            raise refusal(name, value, expected, f"choose model {' or '.join(VARIATIONAL)}")
+
+
+def _pseudo_inputs_are_normalised_together(prior, prior_components):
+    if prior == "vampprior" and prior_components == 1:
+        raise refusal("prior_components", 1, "at least 2 for a vampprior, whose pseudo-inputs are normalised together")
+
+
+def _plateau_watches_a_loss_that_can_fall(learning_rate_schedule, kl_schedule):
+    if learning_rate_schedule == "plateau" and kl_schedule != "constant":
+        raise refusal("learning_rate_schedule", "plateau", "another one with a kl_schedule, which raises the loss that plateau watches")
+
+
+def _gates_multiply_a_corrupted_input(model, gate):
+    if gate and model != "dae":
+        raise refusal("gate", gate, "False: a gate multiplies a corrupted input", "choose model dae")
+
+
+def _only_a_classifiers_images_are_varied(model, shift, blur):
+    for name, value, done in (("shift", shift, "moved"), ("blur", blur, "blurred")):
+        if value and model != "classifier":
+            raise refusal(name, value, f"0 for a {model}", f"only a classifier's images are {done}")
+
+
+def _bernoulli_needs_pixels_in_0_1(model, likelihood, pixel_range):
+    if likelihood == "bernoulli" and pixel_range != "unit" and model != "classifier":
+        expected = f"gaussian or gaussian_fixed with pixel_range {pixel_range}, whose pixels leave [0, 1]"
+        raise refusal("likelihood", likelihood, expected, "bernoulli needs pixel_range unit")
+
+
+def _gates_make_a_mean_alone(gate, likelihood):
+    if gate and likelihood != "gaussian_fixed":
+        raise refusal("likelihood", likelihood, "gaussian_fixed with a gate, which makes a mean alone")
+
+
+def _binary_pixels_are_bernoulli(model, binarize, likelihood):
+    if binarize != "none" and likelihood != "bernoulli" and model != "classifier":
+        raise refusal("binarize", binarize, f"none with likelihood {likelihood}", "binary pixels have a bernoulli likelihood")
+
+
+def _two_stages_need_two_encoders(model, propagate, share_encoder):
+    if model == "dvae" and share_encoder and not propagate:
+        expected = "True with a shared encoder, through which the gradient would run anyway"
+        raise refusal("propagate", propagate, expected, "add --no-share-encoder for two-stage training")
+
+
+def _labels_train_variational_models(model, label_weight):
+    if label_weight and model not in (*VARIATIONAL, "classifier"):
+        raise refusal("label_weight", label_weight, f"0 for a {model}, which is trained without labels", "choose vae or dvae")
+
+
+COMBINATIONS = {
+    rule: tuple(inspect.signature(rule).parameters)
+    for rule in (
+        _pixels_fit_the_dataset,
+        _channels_need_convolutions,
+        _linear_networks_have_no_hidden_layers,
+        _only_variational_models_have_a_kl,
+        _pseudo_inputs_are_normalised_together,
+        _plateau_watches_a_loss_that_can_fall,
+        _gates_multiply_a_corrupted_input,
+        _only_a_classifiers_images_are_varied,
+        _bernoulli_needs_pixels_in_0_1,
+        _gates_make_a_mean_alone,
+        _binary_pixels_are_bernoulli,
+        _two_stages_need_two_encoders,
+        _labels_train_variational_models,
+    )
+}
+
+
+def check(values):
+    """Raise InputError at the first parameter that cannot be used.
+
+    Args:
+        values: name -> value, of all parameters or of some; a rule on several parameters applies where all of them are given.
+    """
+    check_names(values)
+    for name, value in values.items():
+        check_value(name, value)
+    for rule, names in COMBINATIONS.items():
+        if all(name in values for name in names):
+            rule(**{name: values[name] for name in names})
+
+
+def check_names(values):
+    """Raise InputError at the first name that is no parameter."""
+    for name in values:
+        if name not in RULES:
+            raise unknown("parameter", name, tuple(RULES))
+
+
+def override(params, **values):
+    """Return a dataclass of parameters with some values replaced and all of them checked."""
+    check_names(values)
+    params = dataclasses.replace(params, **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    check(dataclasses.asdict(params))
+    return params
+
+
+def check_classes(model, label_weight, num_classes, dataset="these images"):
+    """Raise InputError where a model needs classes and its images have none."""
+    if num_classes:
+        return
+    if model == "classifier":
+        raise InputError(f"dataset: received {dataset}, which has no classes; expected one folder per class for a classifier.")
+    if label_weight:
+        raise InputError(f"label_weight: received {label_weight} with {dataset}, which has no classes; expected 0.")

@@ -1,0 +1,105 @@
+"""What a study is: its runs and their parameters, its judge, and the bounds that it asks for."""
+
+import dataclasses
+import re
+
+from .. import rules
+from ..errors import InputError
+from ..runs.record import complete
+
+ALIKE = ("dataset", "image_size", "pixel_range", "binarize", "validation_fraction", "likelihood")  # for all variants of a study
+
+
+@dataclasses.dataclass(frozen=True)
+class Bound:
+    """An importance-weighted bound on log p(x), for the first runs of some variants."""
+
+    samples: int  # k, for each image
+    images: int  # the first ones of the test set
+    variants: tuple[str, ...]
+    seeds: int  # the first ones
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """Variants x seeds that `compare.py` trains and compares, all with one recipe and one judge.
+
+    A study states every parameter, so that it stays the same whatever defaults and presets become.
+    """
+
+    params_dict: dict  # every parameter of a run, but for what a variant changes
+    judge_dict: dict  # every parameter of the classifier that judges outputs
+    variants: dict  # name -> (the parameters that it changes, number of seeds)
+    curve: tuple[str, ...]  # variants that are the VAE at several weights of the KL
+    bounds: tuple[Bound, ...] = ()
+    convergence_tolerance: float = 0.1  # nats; training is long enough where the last fifth of its epochs gains less in validation loss
+
+    def runs(self):
+        """Return (variant, seed) of every run; the first seed of every variant comes first."""
+        most = max(seeds for _, seeds in self.variants.values())
+        return [(name, seed) for seed in range(most) for name, (_, seeds) in self.variants.items() if seed < seeds]
+
+    def run_dict(self, variant, seed):
+        """Return every parameter of a run."""
+        return complete(self.params_dict | self.variants[variant][0] | {"seed": seed}, "study")
+
+    def bounds_of(self, variant, seed):
+        """Return (samples, images) of the bounds that a run's result should have."""
+        return tuple((bound.samples, bound.images) for bound in self.bounds if variant in bound.variants and seed < bound.seeds)
+
+
+def label(key):
+    """Return the name of the folders of a run (variant, seed)."""
+    return f"{key[0]}-seed{key[1]}"
+
+
+def check_study(name, study):
+    """Raise InputError at the first part of a study that cannot be used; the parameters of every variant are checked too."""
+    every = {variant: study.run_dict(variant, 0) for variant in study.variants}
+    for params_dict in (*every.values(), study.judge_dict):
+        rules.check(params_dict)
+    _check_variants(name, study, every)
+    _check_curve(name, study, every)
+    _check_bounds(name, study, every)
+
+
+def _require(study_name, part, received, holds, expected):
+    if not holds:
+        raise InputError(f"{part} of study {study_name}: received {received!r}; expected {expected}; change it in studies.py.")
+
+
+def _check_variants(name, study, every):
+    models, names = {params_dict["model"] for params_dict in every.values()}, list(every)
+    measures = {tuple(params_dict[field] for field in ALIKE) for params_dict in every.values()}
+    judge, datasets = study.judge_dict, {params_dict["dataset"] for params_dict in every.values()}
+    for holds, expected in (
+        (all(re.fullmatch(r"[\w.+-]+", variant) for variant in every), "names of letters, digits and _ . + -"),
+        (all(seeds >= 1 for _, seeds in study.variants.values()), "at least one seed of each"),
+        (models <= set(rules.VARIATIONAL), f"models {', '.join(rules.VARIATIONAL)}, which have a KL"),
+        ("vae" in every, "one of them named vae, which the others are compared with"),
+        (len(measures) == 1, f"the same {', '.join(ALIKE)} for all, or their numbers cannot be compared"),
+    ):
+        _require(name, "variants", names, holds, expected)
+    of_judge = {field: judge[field] for field in ("model", "dataset")}
+    valid = judge["model"] == "classifier" and {judge["dataset"]} == datasets
+    _require(name, "judge", of_judge, valid, "the parameters of a classifier of the variants' dataset")
+
+
+def _check_curve(name, study, every):
+    of_curve = [every[variant] for variant in study.curve if variant in every]
+    for holds, expected in (
+        (len(of_curve) == len(set(study.curve)) >= 2, "at least two variants of the study, each once"),
+        ({params_dict["model"] for params_dict in of_curve} == {"vae"}, "variants of model vae"),
+        (len({params_dict["kl_weight"] for params_dict in of_curve}) == len(of_curve), "variants that differ in kl_weight"),
+    ):
+        _require(name, "curve", study.curve, holds, expected)
+
+
+def _check_bounds(name, study, every):
+    bounded = [variant for bound in study.bounds for variant in bound.variants]
+    bernoulli = all(variant in every and every[variant]["likelihood"] == "bernoulli" for variant in bounded)
+    _require(name, "bounds", bounded, bernoulli, "variants of the study with likelihood bernoulli")
+    large = all(bound.samples >= 1 and bound.images >= 2 and bound.seeds >= 1 for bound in study.bounds)
+    _require(name, "bounds", study.bounds, large, "at least 1 sample, 2 images and 1 seed of each")
+    distinct = len({bound.samples for bound in study.bounds}) == len(study.bounds)
+    _require(name, "bounds", study.bounds, distinct, "each number of samples once")

@@ -1,0 +1,1 @@
+"""One training, from parameters to a run folder."""

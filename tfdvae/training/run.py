@@ -1,0 +1,129 @@
+"""One training, from parameters to a finished run folder."""
+
+import shlex
+
+import tensorflow as tf
+
+from .. import data, plots, rules
+from ..build import build_model
+from ..errors import InputError, counted
+from ..evaluation import posterior, terms
+from ..runs.checkpoint import check_size, load_model, model_arguments
+from ..runs.files import remove_temporaries
+from ..runs.folder import LAST, PREVIOUS
+from . import progress
+from .fit import fit, make_deterministic
+
+
+def train(run, params_dict, *, preset=None, resume=False, command=None, callbacks=(), interrupts=None):
+    """Load the data, build the model, fit it and draw its pictures.
+
+    Args:
+        run: `Run`, whose folder the caller has locked.
+        params_dict: every parameter, checked.
+        preset: name of the preset that they come from, for the record.
+        resume: go on with the run in the folder.
+        command: command line that makes this run, for the record.
+        callbacks: further Keras callbacks.
+        interrupts: `Interrupts` that make a signal wait for the end of a step, or None.
+
+    Raises:
+        InputError: the data cannot be used, or does not fit the parameters or the run.
+        Fault: training began and could not be finished; earlier epochs stay saved.
+    """
+    make_deterministic(params_dict["seed"])
+    dataset = data.load_dataset(**data.dataset_arguments(params_dict))
+    check_data(params_dict, dataset)
+    if resume:
+        record = run.read_record()
+        data.check_unchanged(dataset, record["data"])
+        check_size(run, record, (LAST, PREVIOUS))
+        run.note_differences(record)
+        remove_temporaries(run.path)
+        precision = record["precision"]
+    else:
+        precision = resolve_precision(params_dict["precision"])
+    arguments = model_arguments(params_dict, precision)
+    model = build_model(image_shape=dataset.image_shape, num_classes=dataset.num_classes, **arguments)
+    if not resume:
+        run.start(params=params_dict, preset=preset, precision=precision, data=data.describe(dataset), command=command)
+    print(_introduction(run, params_dict, precision, model, dataset, resume))
+    if dataset.note:
+        print(f"Note: {dataset.note}.")
+    done, epochs = fit(model, dataset, run, params_dict, resume=resume, callbacks=callbacks, interrupts=interrupts), params_dict["epochs"]
+    if done >= epochs:
+        print(f"{run} was finished already, with {counted(epochs, 'epoch')}.")
+    draw_pictures(run, load_model(run) if model.reconstructs else None, dataset, params_dict)
+    _, epoch, loss = run.read_best()
+    print(f"Done: {run} (best epoch {epoch}, validation loss {loss:.3f}). Evaluate it on the test set with")
+    print(f"  python evaluate.py --checkpoint {shlex.quote(str(run))}")
+
+
+def check_data(params_dict, dataset):
+    """Raise InputError where parameters and data do not fit together."""
+    rules.check_classes(params_dict["model"], params_dict["label_weight"], dataset.num_classes, dataset.name)
+    size, images = params_dict["batch_size"], dataset.sizes[data.TRAIN]
+    if size > images:
+        raise InputError(
+            f"batch_size: received {size}; expected at most the number of training images of {dataset.name}, {images}; choose fewer."
+        )
+
+
+def resolve_precision(precision):
+    """Return "float32" or "bfloat16"; "auto" takes bfloat16 where the GPU or the processor multiplies it in hardware."""
+    if precision != "auto":
+        return precision
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        major = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0))[0]
+        return "bfloat16" if major >= 8 else "float32"
+    try:
+        with open("/proc/cpuinfo") as file:
+            flags = file.read()
+    except OSError:
+        return "float32"
+    return "bfloat16" if "avx512_bf16" in flags or "amx_bf16" in flags else "float32"
+
+
+def _introduction(run, params_dict, precision, model, dataset, resume):
+    """Return the line that says which training begins."""
+    shape = "x".join(map(str, dataset.image_shape))
+    network = params_dict["network"] if model.reconstructs else "cnn"
+    train, validation, test = dataset.sizes
+    return (
+        f"{'Resuming' if resume else 'Training'} {params_dict['model']} ({network}, {model.count_params():,} parameters, {precision}) on "
+        f"{dataset.name} ({shape}; {train:,} training, {validation:,} validation, {test:,} test images) "
+        f"for {counted(params_dict['epochs'], 'epoch')} into {run}"
+    )
+
+
+def draw_pictures(run, model, dataset, params_dict):
+    """Draw a finished run: its curves; and, of a model that reconstructs, outputs, draws from the prior, its posterior and its progress.
+
+    Args:
+        run: `Run`.
+        model: the run's model with its best weights, or None for a classifier.
+        dataset: of the run.
+        params_dict: of the run.
+    """
+    history = run.read_history()
+    run.write_picture("curves.png", plots.run_curves(history))
+    if model is None:
+        return
+    pixel_range, name = params_dict["pixel_range"], params_dict["model"]
+    images, outputs = terms.reconstruction_grid(model, dataset.validation(terms.BATCH))
+    run.write_picture("reconstructions.png", plots.grids({"validation images": images, f"{name} outputs": outputs}, pixel_range))
+    if model.generates:
+        samples = terms.prior_images(model, terms.GRID, pixel_range).numpy()
+        run.write_picture("samples.png", plots.grids({f"{name} samples from the prior": samples}, pixel_range))
+        manifold = terms.manifold(model)
+        if manifold is not None:
+            run.write_picture("manifold.png", plots.grids({"images over the latent plane": manifold}, pixel_range, terms.MANIFOLD_SIDE))
+    rows = progress.rows_of(model)
+    progress.figure(run, "progress.png", rows)
+    progress.animation(run, "progress.gif", rows)
+    if model.generates:
+        run.write_picture("posterior.png", plots.posterior(history))
+        for warning in (posterior.collapse_warning(history[-1], params_dict["latent_dim"]), posterior.schedule_warning(history[-1])):
+            if warning:
+                print(warning)

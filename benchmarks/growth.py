@@ -33,8 +33,10 @@ def time_per_image(size):
     import_tensorflow()
     import keras
 
-    from tfdvae import data, training
+    from tfdvae import data
     from tfdvae.build import build_model
+    from tfdvae.training.fit import compile_model, make_deterministic
+    from tfdvae.training.run import resolve_precision
 
     class Clock(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
@@ -44,10 +46,10 @@ def time_per_image(size):
         def on_epoch_end(self, epoch, logs=None):
             self.end = time.perf_counter()
 
-    training.make_deterministic(0)
+    make_deterministic(0)
     mnist = data.load_dataset("mnist", validation_fraction=1 - size / 60_000)
-    model = build_model(model="vae", image_shape=mnist.image_shape, latent_dim=50, precision=training.resolve_precision("auto"))
-    training.compile_model(model, 1e-3)
+    model = build_model(model="vae", image_shape=mnist.image_shape, latent_dim=50, precision=resolve_precision("auto"))
+    compile_model(model, 1e-3)
     clock = Clock()
     epochs, steps = max(1, IMAGES // size), mnist.steps_per_epoch(128)
     model.fit(mnist.train(128), steps_per_epoch=30, epochs=1, verbose=0, shuffle=False)  # to warm up

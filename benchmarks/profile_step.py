@@ -20,7 +20,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 STEPS = 30
 PREFIXES = re.compile("^_?(Mkl)?(Native)?(PadWith)?(Fused(?!Batch))?")  # of operations that are oneDNN's, or several in one
 KINDS = {  # kind: beginnings of operations' names, without prefixes; the first that fits
-    "convolutions": ("Conv2D", "Transpose", "Pad"),  # the latter are parts of `tfdvae.convolutions`
+    "convolutions": ("Conv2D", "Transpose", "Pad"),  # the latter are parts of `tfdvae.kernels.convolutions`
     "matrix products": ("MatMul",),
     "batch norm": ("FusedBatchNorm",),
     "casts": ("Cast",),
@@ -39,12 +39,14 @@ def work(model, dataset):
     import tensorflow as tf
     from throughput import BATCH, build
 
-    from tfdvae import data, training
+    from tfdvae import data
+    from tfdvae.training.fit import compile_model, make_deterministic
+    from tfdvae.training.run import resolve_precision
 
-    training.make_deterministic(0)
+    make_deterministic(0)
     loaded = data.load_dataset(dataset)
-    built = build(model, dataset, loaded.image_shape, training.resolve_precision("auto"))
-    training.compile_model(built, 1e-3)
+    built = build(model, dataset, loaded.image_shape, resolve_precision("auto"))
+    compile_model(built, 1e-3)
     with tempfile.TemporaryDirectory() as folder:
 
         class Watch(keras.callbacks.Callback):

@@ -55,17 +55,19 @@ def work(name, limit):
     import tensorflow as tf
     from throughput import BATCH, build
 
-    from tfdvae import data, training
+    from tfdvae import data
+    from tfdvae.training.fit import compile_model, make_deterministic
+    from tfdvae.training.run import resolve_precision
 
-    training.make_deterministic(0)
+    make_deterministic(0)
     noise = data.load_dataset(name, memory_limit=float(limit))
     batches, steps = iter(noise.train(BATCH)), noise.steps_per_epoch(BATCH)
     for _ in range(steps):
         next(batches)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
-    model = build("vae", "mnist", noise.image_shape, training.resolve_precision("auto"))
-    training.compile_model(model, 1e-4)
+    model = build("vae", "mnist", noise.image_shape, resolve_precision("auto"))
+    compile_model(model, 1e-4)
     step = tf.function(model.train_step)
     for number in range(steps):  # a whole epoch, so that the next is measured from its first image; its first steps warm up
         batch = next(batches)

@@ -132,17 +132,19 @@ def train_tfdvae(model, precision, dataset, images, weights, clock):
     import_tensorflow()
     import tensorflow as tf
 
-    from tfdvae import data, training
+    from tfdvae import data
     from tfdvae.interrupts import Interrupts
+    from tfdvae.training.callbacks import StopAtNonFinite, StopWhenAsked
+    from tfdvae.training.fit import compile_model, make_deterministic
 
-    training.make_deterministic(0)
+    make_deterministic(0)
     with clock.read():
         loaded, first = data.load_dataset(dataset), images()[:BATCH] / np.float32(255)
     built = build(model, dataset, loaded.image_shape, precision)
     np.savez(weights, *weights_of(built))
     loss = loss_without_noise(built, tf.constant(first))
-    training.compile_model(built, 1e-3)
-    callbacks = [training.StopAtNonFinite(), training.StopWhenAsked(Interrupts()), stopping(clock)]  # the first two as `training.fit`
+    compile_model(built, 1e-3)
+    callbacks = [StopAtNonFinite(), StopWhenAsked(Interrupts()), stopping(clock)]  # the first two as in `tfdvae.training.fit`
     built.fit(loaded.train(BATCH), steps_per_epoch=10**6, epochs=1, verbose=0, shuffle=False, callbacks=callbacks)
     parameters = sum(int(np.prod(v.shape)) for v in built.trainable_variables)
     return {"loss": loss, "parameters": parameters, "evaluation_seconds": evaluation_seconds(built, loaded)}
@@ -150,11 +152,12 @@ def train_tfdvae(model, precision, dataset, images, weights, clock):
 
 def evaluation_seconds(model, loaded):
     """Return the seconds that the evaluation of 10,000 images takes, from its first line to its last number."""
-    from tfdvae import data, evaluation
+    from tfdvae import data
+    from tfdvae.evaluation import terms
 
-    batches = loaded.in_order(data.TRAIN, evaluation.BATCH).take(10_000 // evaluation.BATCH)
+    batches = loaded.in_order(data.TRAIN, terms.BATCH).take(10_000 // terms.BATCH)
     began = time.perf_counter()
-    evaluation.evaluate_model(model, batches)
+    terms.evaluate_model(model, batches)
     return time.perf_counter() - began
 
 

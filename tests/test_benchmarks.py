@@ -1,5 +1,7 @@
 """The benchmarks compare what they say they compare; how fast anything is, they measure themselves."""
 
+import ast
+import importlib
 import pathlib
 import sys
 
@@ -28,6 +30,15 @@ def test_the_stock_keras_network_is_ours(model):
     assert float(tf.reduce_mean(stock.losses_of(images, 0.0))) == pytest.approx(loss, rel=1e-4)
     ours_size, stock_size = (sum(int(np.prod(v.shape)) for v in each.trainable_variables) for each in (ours, stock))
     assert ours_size == stock_size
+
+
+@pytest.mark.parametrize("path", sorted(pathlib.Path(throughput.__file__).parent.glob("*.py")), ids=lambda path: path.stem)
+def test_the_package_has_all_that_a_benchmark_imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):  # most imports wait until a process measures something
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("tfdvae"):
+            module = importlib.import_module(node.module)
+            for name in node.names:
+                assert hasattr(module, name.name) or importlib.import_module(f"{node.module}.{name.name}")
 
 
 def test_the_operations_of_a_training_step():

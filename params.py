@@ -3,7 +3,7 @@
 python train.py                                   the digits preset as it stands
 python train.py mnist --model vae --epochs 5      a preset, with two parameters overridden
 
-What each parameter may be is in `tfdvae/rules.py`.
+The allowed values are in `tfdvae/rules.py`.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ class Params:
     image_size: int = 0
     # unit scales pixels to [0, 1], as bernoulli needs; signed to [-1, 1]; real is for variance_NAME, whose pixels have no bounds
     pixel_range: rules.PixelRange = "unit"
-    # none leaves images grey; threshold cuts at one half; sample draws each pixel anew each epoch
+    # none leaves images grey; threshold cuts at one half; sample draws each pixel again in each epoch
     binarize: rules.Binarization = "none"
     # share of the training images, the first ones, held out for validation
     validation_fraction: float = 0.1
@@ -121,8 +121,8 @@ CIFAR10 = Params(
     batch_size=64,  # as published; twice the steps of 128 in the same time, and after 2 epochs 5 nats ahead of it on validation images
     learning_rate=1e-3,  # as published; larger ones leave latents unused (KL after 2 epochs of batch 128: 25 nats at 5e-3, 31 at 1e-3)
 )
-# Bottleneck, denoising and variational autoencoders: what a narrow code keeps of an image, of a noisy image, and of an image that shows
-# only in the variance of its pixels
+# Bottleneck, denoising and variational autoencoders with a narrow code: for images, for noisy images, and for images that show
+# only in the variance of their pixels
 MNIST_BOTTLENECK = Params(
     dataset="mnist",
     pixel_range="signed",

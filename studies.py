@@ -1,8 +1,8 @@
 """The declared studies: `python compare.py NAME` makes one.
 
-A study states every parameter of its runs and of its judge: it must mean the same whatever the presets become. Once results of a study are
-committed it never changes; another recipe, judge or bound is another study, with a name of its own. A variant is one line: the parameters
-that it changes, and the number of seeds.
+A study states every parameter of its runs and of its judge, so that a changed preset does not change the study. A study with committed
+results never changes: another recipe, judge or bound is another study, with a name of its own. A variant is one line: the parameters that
+it changes, and the number of seeds.
 """
 
 from tfdvae.study.plan import Bound, Study

@@ -22,7 +22,7 @@ class Options(parameters.Params):
 
     # go on with the run in --run-dir, with its saved parameters
     resume: bool = False
-    # start anew in --run-dir, discarding the run in it
+    # discard the run in --run-dir and start a new one
     overwrite: bool = False
 
 

@@ -7,13 +7,13 @@ from tfdvae.build import build_model
 from tfdvae.corruptions import Masking
 from tfdvae.evaluation import codes, terms
 
-FIVE = np.array([[-0.50, -0.40], [-0.40, -0.10], [0.10, 0.00], [0.30, 0.30], [0.50, 0.20]], np.float32)  # A to E of R3
+FIVE = np.array([[-0.50, -0.40], [-0.40, -0.10], [0.10, 0.00], [0.30, 0.30], [0.50, 0.20]], np.float32)  # A to E of the published example
 CODES = np.array([-0.63, -0.39, 0.09, 0.41, 0.53])
 DECODED = np.array([[-0.54, -0.33], [-0.34, -0.20], [0.07, 0.04], [0.35, 0.21], [0.46, 0.27]])
 
 
 def test_a_linear_autoencoder_of_five_points_finds_their_principal_component():
-    """Trained by gradient descent, it decodes to R3's points, its codes are R3's up to scale and sign, and its error is PCA's."""
+    """Trained by gradient descent, its outputs and, up to scale and sign, its codes are the published ones; its error is PCA's."""
     images = FIVE.reshape(5, 1, 2, 1)
     model = build_model(model="ae", network="linear", image_shape=(1, 2, 1), latent_dim=1, likelihood="gaussian_fixed", sigma=1.0)
     optimizer = keras.optimizers.Adam(0.02)

@@ -118,7 +118,7 @@ def test_a_changed_folder_is_noticed(folder_of_classes):
     described = data.describe(data.load_dataset(name))
     data.check_unchanged(data.load_dataset(name), described)
     Image.fromarray(np.zeros((9, 7, 3), np.uint8)).save(folder_of_classes / "dark" / "another.png")
-    with pytest.raises(InputError, match="not what the run was trained on"):
+    with pytest.raises(InputError, match="not the dataset that the run was trained on"):
         data.check_unchanged(data.load_dataset(name), described)
 
 

@@ -106,6 +106,22 @@ def test_tables_in_the_published_form():
     ]
 
 
+def test_runs_that_differ_in_their_seed_get_a_row_of_mean_and_standard_deviation():
+    vaes = [evaluated()[0] for _ in range(3)]
+    for seed, (vae, loss) in enumerate(zip(vaes, (74.0, 75.0, 79.0))):
+        vae.params_dict = vae.params_dict | {"seed": seed, "run_dir": f"runs/{seed}"}
+        vae.summary = vae.summary | {"reconstruction": {"mean": loss, "standard_error": 0.5}}
+    other = evaluated()[0]
+    other.params_dict = other.params_dict | {"seed": 3, "kl_weight": 0.5}
+    lines = table.table_markdown([*vaes, other]).splitlines()
+    # mean 76, squared deviations 4 + 1 + 9 over 2
+    assert lines[6] == "| vae, 3 seeds | mnist | 76.00 ± 2.65 | 20.90 ± 0.00 | 95.15 ± 0.00 | 3.85 ± 0.00 % |"
+    assert len([line for line in lines if line.startswith("|")]) == 2 + 4 + 1
+    assert "Rows of several seeds: mean ± standard deviation over the seeds." in lines
+    assert table.table_csv([*vaes, other]).count("\n") == 1 + 4
+    assert "seeds" not in table.table_markdown([vaes[0], other]) and "seeds" not in table.table_markdown([vaes[0], vaes[0]])
+
+
 def test_a_further_column_stands_where_any_run_has_it():
     vae, classifier = evaluated()
     vae.summary["probe_error"] = {"mean": 0.1018, "standard_error": 0.003}

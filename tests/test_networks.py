@@ -99,7 +99,7 @@ def test_bfloat16_networks_keep_float32_weights():
 
 
 def test_published_parameter_counts_of_r1():
-    # 5x5 convolutions 1-6-16 without padding leave 20x20x16 = 6400, then dense 250; all with biases, since R1's VAE has no batch norm
+    # 5x5 convolutions 1-6-16 without padding leave 20x20x16 = 6400, then dense 250; all with biases, without batch norm
     encoder = networks.encoder("r1", (28, 28, 1), style=networks.Style(batch_norm=False))
     encoder.build((None, 28, 28, 1))
     assert sum(int(np.prod(v.shape)) for v in encoder.weights) == (25 * 6 + 6) + (25 * 6 * 16 + 16) + (6400 * 250 + 250)

@@ -142,6 +142,16 @@ def test_evaluate_without_a_classifier_says_how_to_train_one(trained, monkeypatc
     assert "python train.py digits_classifier\n" in out and "| vae, seed 0 | digits | " in out
 
 
+def test_evaluate_takes_runs_without_a_name_and_paths_in_the_home_folder(trained, monkeypatch, capsys):
+    monkeypatch.chdir(trained[0])
+    monkeypatch.setenv("HOME", str(trained[0]))
+    table = []
+    for words in (["runs/digits-vae-seed0", "--classifier", "~/runs/digits-classifier-seed0"], ["--checkpoint", "~/runs/digits-vae-seed0"]):
+        assert evaluate.command_line(words) == 0
+        table.append([line for line in capsys.readouterr().out.splitlines() if line.startswith("| vae, seed 0")])
+    assert table[0][0].split("|")[3:6] == table[1][0].split("|")[3:6]
+
+
 def test_load_from_python(trained):
     model = tfdvae.load(trained[0] / "runs" / "digits-dvae-seed0")
     images = np.random.default_rng(0).random((3, 8, 8, 1))
@@ -174,6 +184,8 @@ def refused(trained, *words, script="train.py"):
         (["--pixel-range", "signed"], "likelihood: received 'bernoulli'"),
         (["--run-dir", "runs/digits-vae-seed0"], "holds a run already"),
         (["--resume"], "run_dir: received none with resume"),
+        (["--resume", "--run-dir", "new"], "run_dir: received new with resume, where no run is saved; expected the folder of a run"),
+        (["--hidden-units", *["8"] * 65], "hidden_units: received .*expected at most 64 whole numbers"),
         (["--resume", "--overwrite", "--run-dir", "new"], "overwrite: received together with resume"),
         (["--run-dir", "runs/digits-vae-seed0", "--resume", "--seed", "9"], "seed: received 9, but .* was started with 0"),
         (["mnist", "--run-dir", "runs/digits-vae-seed0", "--resume"], "preset: received mnist"),
@@ -206,6 +218,10 @@ def test_train_refuses_data_that_does_not_fit(words, message, tmp_path, monkeypa
     "words, message",
     [
         (["--checkpoint", "nowhere"], "nowhere does not exist"),
+        (["nowhere"], "nowhere does not exist"),
+        (["runs/digits-vae-seed0/best.safetensors"], "is a file inside a run; expected the run's folder; give runs/digits-vae-seed0"),
+        (["runs/digits-vae-seed0", "--checkpoint", "runs/digits-dvae-seed0"], "without a name, and --checkpoint; expected one of them"),
+        (["--probe", "runs/digits-vae-seed0"], "not understood here; expected a RUN before the options"),
         (["--checkpoint", "runs"], r"runs has no run\.json"),
         (
             ["--checkpoint", "runs/digits-vae-seed0", "--classifier", "runs/digits-dvae-seed0"],

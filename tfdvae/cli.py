@@ -1,4 +1,4 @@
-"""What the scripts have in common: options read from a dataclass, and an exit status for whatever ends a script early."""
+"""The command line of a script: options from a dataclass, and the exit status."""
 
 import contextlib
 import dataclasses
@@ -18,12 +18,12 @@ from .version import __version__
 
 
 def exit_status(name, work, kept=None):
-    """Call a script's work and return its exit status: 2 for what the user can mend, 1 for what the machine did, 128 + n for a signal.
+    """Call a script's work and return its exit status: 2 for an `InputError`, 1 for a `Fault`, 128 + n for signal n.
 
     Args:
-        name: of the script, which stands before each sentence.
+        name: of the script, printed before each sentence.
         work: function of `Interrupts`.
-        kept: sentence on what an interrupted script leaves behind; None takes that of the interruption.
+        kept: sentence about the files that an interrupted script keeps; None takes the sentence of the interruption.
     """
     interrupts = Interrupts()
     try:
@@ -51,8 +51,8 @@ def read_options(kind, words, *, prog, description, defaults=None, first=""):
         kind: the dataclass. The comments above its fields are the help, and `# ---- HEADING` comments group it.
         words: of the command line.
         prog, description: for --help.
-        defaults: an instance whose values --help shows; None takes the dataclass' own.
-        first: what the words before the options are, such as "PRESET"; "" where there may be none.
+        defaults: an instance whose values --help shows; None takes the dataclass's own.
+        first: name of the words before the options, such as "PRESET"; "" where none are allowed.
 
     Returns:
         The words before the first option (list), and the options that were given (dict name -> value).
@@ -80,7 +80,7 @@ def read_options(kind, words, *, prog, description, defaults=None, first=""):
         raise InputError("the command line cannot be read; see --help for what is expected.") from None
     if unread:
         before = f"a {first} before the options, or " if first else ""
-        raise InputError(f"{printable(unread[0])}: received among the options; expected {before}an option that begins with --; see --help.")
+        raise InputError(f"{printable(unread[0])}: not understood here; expected {before}an option that begins with --; see --help.")
     return leading, {name: values[name] for name in names}
 
 
@@ -144,7 +144,9 @@ class _Parser:
 
 
 def _expected(field):
-    """Say what an option takes."""
+    """Return the values that an option takes, in words."""
+    if field.type is bool or "bool" in str(field.type):
+        return "no value after it"
     if field.name in rules.RULES:
         rule = rules.RULES[field.name]
         return (rule.expected or rule.kind) + (", with spaces between them" if "numbers" in rule.kind else "")
@@ -152,7 +154,7 @@ def _expected(field):
 
 
 def _described(kind):
-    """Return name -> (heading, comment) of a dataclass' fields, from its source."""
+    """Return name -> (heading, comment) of a dataclass's fields, from its source."""
     found, heading, comment = {}, kind.__name__.lower(), []
     source = "".join(inspect.getsource(base) for base in reversed(kind.__mro__) if dataclasses.is_dataclass(base))
     for line in map(str.strip, source.splitlines()):

@@ -1,15 +1,15 @@
-"""Failures as sentences: what the user can mend is an `InputError`, what the machine did is a `Fault`."""
+"""Failures as sentences: an `InputError` is for the user to mend, a `Fault` comes from the machine."""
 
 import contextlib
 import re
 
 
 class InputError(ValueError):
-    """Something that the user gave cannot be used. The message is a sentence: what, what was received, what is expected, what to do."""
+    """An input cannot be used. The message is one sentence: the name of the input, its value, the expected values, and a way out."""
 
 
 class Fault(RuntimeError):
-    """The machine or the numbers failed, which no check could foresee. The message is a sentence: what happened, what is kept."""
+    """The machine or the arithmetic failed; no check could foresee it. The message says what happened and which files are kept."""
 
 
 class NonFiniteLoss(Fault, ArithmeticError):
@@ -39,7 +39,7 @@ def reported_as_fault(folder, kept):
 
     Args:
         folder: the folder that is being written.
-        kept: function that returns the last sentence: what is kept.
+        kept: function that returns the last sentence, about the files that are kept.
     """
     try:
         yield
@@ -51,7 +51,7 @@ def reported_as_fault(folder, kept):
 
 
 def _failure_of_machine(error, folder):
-    """Return what happened, in words, or None for an exception that is no failure of the machine.
+    """Return a failure of the machine in words, or None for any other exception.
 
     TensorFlow's exceptions are known by their names: this module is also used where TensorFlow must not be imported.
     """
@@ -66,8 +66,8 @@ def _failure_of_machine(error, folder):
 
 
 def _tensorflow_reason(error):
-    """Return the line of a TensorFlow error that says what happened, without the lines that say where."""
+    """Return the line of a TensorFlow error that has the reason, without the lines that have the place."""
     places = ("Graph execution error", "Detected at node", "<stack traces", "Traceback", " ", "\t")
     lines = [re.sub(r"^{{.*?}} ", "", line) for line in str(error).splitlines() if line and not line.startswith(places)]
     line = (lines or [type(error).__name__])[0]
-    return printable(line.rpartition("assertion failed: ")[2]).strip("[]'\" .")  # an assertion may stand behind the pipeline it is in
+    return printable(line.rpartition("assertion failed: ")[2]).strip("[]'\" .")  # an assertion comes after the name of its pipeline

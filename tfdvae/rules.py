@@ -1,7 +1,7 @@
-"""What each parameter may be: the choices, the forms such as `gaussian:SIGMA`, and every check.
+"""The allowed values of every parameter: choices, forms such as `gaussian:SIGMA`, and all checks.
 
-The command line, `build_model`, `load_dataset` and a run that is loaded again all ask this module, so all refuse the same values with the
-same sentence. It needs no TensorFlow.
+The command line, `build_model`, `load_dataset` and the reader of a run's record all use this module, so they refuse the same values with
+the same sentence. It needs no TensorFlow.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ DENSE = ("mlp", "linear")  # networks without convolutions
 CORRUPTIONS = ("gaussian", "masking", "salt_and_pepper")
 VARIANCE = "variance_"  # before a dataset's name
 
-# Far beyond use: what lies above is a typo, or a run folder that somebody made to fill our memory.
+# Far beyond use: a larger value is a typo, or comes from a run folder that was made to fill the memory.
 WIDTH_LIMIT, LAYERS_LIMIT, SIDE_LIMIT, COUNT_LIMIT = 2**20, 64, 2**14, 2**31 - 1  # units, layers, pixels, epochs or images
 
 
@@ -63,11 +63,11 @@ def parse_kl_schedule(spec):
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """What one parameter may be, and how that is said."""
+    """The allowed values of one parameter, and their names in a refusal."""
 
-    kind: str  # what a value of the right type is called
+    kind: str  # name of the type, for the sentence
     is_kind: Callable
-    expected: str = ""  # what a value that may be used is called
+    expected: str = ""  # name of the allowed values, for the sentence
     holds: Callable = lambda value: True
 
 
@@ -173,7 +173,7 @@ def check_value(name, value, rule=None):
 
 
 def refusal(name, value, expected, advice=""):
-    """Return the InputError that a value gets: what was received, what is expected, what to do."""
+    """Return the InputError for a value: it names the parameter, the value, the expected values and a way out."""
     received = repr(tuple(value) if isinstance(value, list) else value)  # as a record gives it back, a tuple is a list
     received = received if len(received) <= 200 else f"{received[:200]}…"
     return InputError(f"{name}: received {received}; expected {expected}{advice and '; ' + advice}.")

@@ -2,12 +2,12 @@
 
     digits        the 1,797 8x8 handwritten digits that scikit-learn ships; no download
     folder:PATH   the user's own images: one folder per class, or all in one folder without classes
-    variance_NAME digits or one of TensorFlow Datasets, each pixel multiplied by a fresh N(0, 1) draw: what was grey is variance
+    variance_NAME digits or one of TensorFlow Datasets, each pixel multiplied by a fresh N(0, 1) draw: grey becomes variance
     anything else an image dataset of TensorFlow Datasets, by its name: mnist, cifar10, fashion_mnist, svhn_cropped, ...
 
 The validation set is the first part of the training set. A dataset without a test split gives a fixed tenth of its images, drawn with a
-seed of its own, as the test set. Images stay uint8 in memory, or are streamed where they would take more than a stated limit; a batch is
-converted to float when it is asked for.
+seed of its own, as the test set. Images stay uint8 in memory, or are streamed where they would take more than a stated limit; each batch is
+converted to float when it is read.
 """
 
 import json
@@ -32,7 +32,7 @@ def load_dataset(name, *, validation_fraction=0.1, image_size=0, pixel_range="un
         validation_fraction: share of the training set, from its beginning, that is held out.
         image_size: height and width that images are resized to; 0 keeps the dataset's own.
         pixel_range: "unit" scales pixels to [0, 1], "signed" to [-1, 1]; "real" is for "variance_" datasets, and for no other.
-        binarize: "none"; "threshold" at one half; "sample" draws each pixel as 1 with probability its grey value, anew each epoch.
+        binarize: "none"; "threshold" at one half; "sample" draws each pixel anew each epoch, as 1 with probability its grey value.
         memory_limit: GiB of uint8 images that may be held in memory; larger datasets are streamed.
 
     Raises:
@@ -71,7 +71,7 @@ def load_dataset(name, *, validation_fraction=0.1, image_size=0, pixel_range="un
 def _sources(name, image_size, limit):
     """Return the training and the test source of a name; the test source is None where the dataset has no test split.
 
-    Each source is imported where it is asked for: TensorFlow Datasets takes a second, and most runs need one of them.
+    Each source is imported where it is needed: TensorFlow Datasets takes a second, and a run needs one source.
     """
     if name == "digits":
         from .digits import digits_source
@@ -112,7 +112,7 @@ def dataset_arguments(params_dict):
 
 
 def describe(dataset):
-    """Return what a run's record says of its data, as plain values."""
+    """Return the description of a dataset for a run's record, as plain values."""
     names = ("image_shape", "class_names", "sizes", "note", "test_fingerprint", "stored_fingerprint")
     return {name: getattr(dataset, name) for name in names}
 
@@ -126,6 +126,6 @@ def check_unchanged(dataset, described):
     changed = [name.replace("_", " ") for name, value in now.items() if described.get(name) != value and name != "note"]
     if changed:
         raise InputError(
-            f"dataset: {dataset.name} is not what the run was trained on: expected the same data, received another {', '.join(changed)}; "
-            "restore the data or train again."
+            f"dataset: {dataset.name} is not the dataset that the run was trained on: expected the same data, received another "
+            f"{', '.join(changed)}; restore the data or train again."
         )

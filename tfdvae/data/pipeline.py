@@ -11,7 +11,7 @@ import tensorflow as tf
 fold_in = tf.random.experimental.stateless_fold_in
 no_autograph = tf.autograph.experimental.do_not_convert  # no pipeline here branches on a tensor, and to convert them all takes seconds
 
-FIXED_SEED = 784  # of what is drawn in images that are read in order: binarisation, and the pixels of variance_NAME
+FIXED_SEED = 784  # of the draws in images that are read in order: binarisation, and the pixels of variance_NAME
 TRAIN, VALIDATION, TEST = 0, 1, 2
 
 
@@ -23,7 +23,7 @@ class Dataset:
     image_shape: tuple[int, int, int]
     class_names: tuple[str, ...]  # empty without classes
     sizes: tuple[int, int, int]  # images in train, validation, test
-    note: str  # what a reader of its numbers must know, or ""
+    note: str  # for readers of its numbers, or ""
     in_memory: bool
     pixel_range: str
     parts: tuple
@@ -74,7 +74,7 @@ class Dataset:
 
     @no_autograph
     def in_order(self, part, batch_size):
-        """Return a pipeline over a part, in order; what is drawn in its images is the same every time, and other than in other parts."""
+        """Return a pipeline over a part, in order; its random draws are the same every time, and differ from those of other parts."""
         batches = self.parts[part].batches(batch_size).enumerate()
         return batches.map(lambda i, batch: self.convert(batch, fold_in(tf.stack([FIXED_SEED, i]), part))).prefetch(tf.data.AUTOTUNE)
 
@@ -93,7 +93,7 @@ class Dataset:
         varied = self.pixel_range == "real"  # normal draws, whose last digit another machine may round in another way
         batches = self.pixel_variances(TEST, 500) if varied else self.test(500)
         for batch in batches.as_numpy_iterator():
-            digest.update((batch[0] if isinstance(batch, tuple) else batch).tobytes())
+            digest.update(images_of(batch).tobytes())
         return digest.hexdigest()
 
     @functools.cached_property
@@ -107,6 +107,11 @@ class Dataset:
         return digest.hexdigest()
 
 
+def images_and_labels(batch):
+    """Return the images and the labels of a batch; None for the labels of images alone."""
+    return batch if isinstance(batch, tuple) else (batch, None)
+
+
 def images_of(batch):
     """Return the images of a batch, which may have labels beside them."""
-    return batch[0] if isinstance(batch, tuple) else batch
+    return images_and_labels(batch)[0]

@@ -14,8 +14,8 @@ SPLIT_SEED = 1797  # of the test set that is split off where a dataset has none,
 class Source:
     """Images as stored, in a fixed order.
 
-    Either `images` (n, H, W, C) uint8 and `labels` (n,) or None lie in memory, or `stream()` yields them one at a time, as something
-    small that `decode` turns into an image and a label.
+    Either `images` (n, H, W, C) uint8 and `labels` (n,) or None are in memory, or `stream()` yields them one at a time in a small
+    form, such as a path, that `decode` turns into an image and a label.
     """
 
     n: int
@@ -24,7 +24,7 @@ class Source:
     images: np.ndarray | None = None
     labels: np.ndarray | None = None
     stream: Callable[[], tf.data.Dataset] | None = None
-    identity: str = ""  # of a stream: what changes where its images do
+    identity: str = ""  # of a stream: a text that changes where its images do
     shuffle_buffer: int = 0  # elements of the stream, kept while shuffling
     decode: Callable | None = None
 

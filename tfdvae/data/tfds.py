@@ -134,7 +134,7 @@ def _in_memory(examples, n, image_shape):
 
 
 def _is_news(record):
-    """Whether a log record is not TensorFlow Datasets' warning about what it does itself when it decodes a part of an example."""
+    """Whether a log record is another one than TensorFlow Datasets' warning about its own decoding of a part of an example."""
     return "`FeatureConnector.dtype` is deprecated" not in record.getMessage()
 
 

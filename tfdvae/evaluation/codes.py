@@ -11,7 +11,7 @@ from sklearn.manifold import TSNE
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ..data import images_of
+from ..data import images_and_labels
 
 MAX_FIT_IMAGES = 60_000  # most training images for fitting a probe and a PCA
 MAX_FIT_VALUES = 150_000_000  # most pixel values of these images; 1.2 GB in the PCA's float64
@@ -79,8 +79,8 @@ def read_codes(model, batches):
     """Yield codes (B, latent_dim), images (B, H, W, C) and classes (B,) or None, as arrays, for every batch of a pipeline."""
     encode = tf.function(model.codes, autograph=False, reduce_retracing=True)
     for batch in batches:
-        images = images_of(batch)
-        yield encode(images).numpy(), images.numpy(), batch[1].numpy() if isinstance(batch, tuple) else None
+        images, classes = images_and_labels(batch)
+        yield encode(images).numpy(), images.numpy(), None if classes is None else classes.numpy()
 
 
 def probe_codes(model, train, test, most):

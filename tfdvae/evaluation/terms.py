@@ -6,7 +6,7 @@ import numpy as np
 import scipy.stats
 import tensorflow as tf
 
-from ..data import images_of
+from ..data import images_and_labels, images_of
 from ..models.base import TEST_SEED
 from ..priors import StandardNormal
 
@@ -41,7 +41,7 @@ def evaluate_model(model, batches, classifier=None):
 
     collected = []
     for index, batch in enumerate(batches):
-        images, labels = batch if isinstance(batch, tuple) else (batch, None)
+        images, labels = images_and_labels(batch)
         values = terms_of(images, labels, tf.constant([TEST_SEED, index]))
         if labels is not None:
             values["true_class"] = labels

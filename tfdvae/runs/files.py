@@ -20,11 +20,11 @@ PACKED_LIMIT = 2**30  # bytes of an .npz file, packed and unpacked; a million im
 
 
 class Damaged(ValueError):
-    """A file is not what was written. The message says in which way."""
+    """A file differs from the file that was written. The message says how."""
 
 
 class Unexpected(ValueError):
-    """A file is whole, but holds something else than what was expected. The message says what."""
+    """A file is whole, but has other content than expected. The message names it."""
 
 
 def expanded(path):
@@ -150,7 +150,7 @@ def packed_tensors(arrays, metadata):
 
 
 def tensor_metadata(path):
-    """Return the metadata of a file of `packed_tensors`, without reading its arrays; their digest stands under "sha256".
+    """Return the metadata of a file of `packed_tensors`, without reading its arrays; their digest is under "sha256".
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -165,7 +165,7 @@ def unpacked_tensors(path, expected=None, prefix=""):
 
     Args:
         path: of the file.
-        expected: name -> anything with a shape, such as a variable: what the file must hold, compared before anything is read.
+        expected: name -> variable, or anything with a shape: the names and shapes that the file must have, compared before it is read.
         prefix: of the names that are compared, where the file holds others too.
 
     Raises:
@@ -189,7 +189,7 @@ def unpacked_tensors(path, expected=None, prefix=""):
 
 @contextlib.contextmanager
 def _opened_tensors(path):
-    """Open a safetensors file, turning whatever goes wrong with it into Damaged."""
+    """Open a safetensors file, turning every failure into Damaged."""
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise Damaged("it is no plain file")
     try:

@@ -59,7 +59,7 @@ class Run:
 
     @property
     def exists(self):
-        """Whether anything of a run lies in the folder."""
+        """Whether the folder has any file of a run."""
         return any(os.path.lexists(self.file(name)) for name in (*FILES, TENSORBOARD, FRAMES))
 
     def refuse_to_overwrite(self):
@@ -201,7 +201,7 @@ class Run:
             return []
 
     def _newest(self, read):
-        """Return `read` of the last state's name or, where that fails, of the one before; of the last one's failure, where both do."""
+        """Return `read` of the last state's name or, where that fails, of the state before; raise the first failure where both fail."""
         try:
             return read(LAST)
         except (FileNotFoundError, InputError) as error:
@@ -224,7 +224,7 @@ class Run:
             raise InputError(f"checkpoint: {path} is truncated or damaged: {reason(error)}; train the run again.") from None
 
     def resume_hint(self):
-        """Say in a sentence what the run has saved, and how to go on with it."""
+        """Return a sentence: the epochs that are saved, and the command that goes on with them."""
         if not self.exists:
             return "Nothing is kept."
         again = f"python train.py --resume --run-dir {shlex.quote(str(self))}"
@@ -260,7 +260,7 @@ class Run:
         files.write(self.file(name), content)
 
     def remove_pictures(self):
-        """Remove pictures of an earlier evaluation that was asked for more than the next one may be."""
+        """Remove the optional pictures of an earlier evaluation."""
         for name in OPTIONAL_PICTURES:
             self.file(name).unlink(missing_ok=True)
 

@@ -53,11 +53,11 @@ def saved_parameters(run, preset, overrides):
 
     Args:
         run: `Run`.
-        preset: name of a preset that was asked for, or None.
-        overrides: parameters that were asked for (dict).
+        preset: name of the preset on the command line, or None.
+        overrides: parameters on the command line (dict).
 
     Raises:
-        InputError: the record cannot be used, or another preset or parameter is asked for.
+        InputError: the record cannot be used, or has another preset or parameter.
     """
     record = run.read_record()
     if preset and preset != record["preset"]:

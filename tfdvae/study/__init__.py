@@ -1,1 +1,1 @@
-"""Many runs that are compared: what is trained, what is kept of it, and the report. `plan` needs no TensorFlow."""
+"""Many runs that are compared: their plan, their jobs, their results and the report. `plan` needs no TensorFlow."""

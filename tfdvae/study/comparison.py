@@ -1,7 +1,7 @@
 """Runs to differences: at equal rate, over seeds and over test images, with intervals. Plain arrays in, plain numbers out.
 
-The rate-distortion curve of the VAE is what it reaches at several weights of the KL. A variant that lies below it at its own rate does
-better than a VAE that spends as many nats; one that lies on it only spends them differently.
+The rate-distortion curve of the VAE has its rates and reconstructions at several weights of the KL. A variant below the curve at its own
+rate is better than a VAE of equal rate; a variant on the curve is as good.
 """
 
 import dataclasses
@@ -43,7 +43,8 @@ class Difference:
     def shown(self):
         """Whether zero is farther away than both intervals reach together; a single seed shows nothing.
 
-        Each interval leaves out what the other has. Independent errors add as squares, and so do the intervals' arms towards zero.
+        Neither interval contains the uncertainty of the other. Independent errors add as squares, and so do the arms of the
+        intervals towards zero.
         """
         if self.over_seeds is None or self.over_images is None:
             return False
@@ -78,7 +79,7 @@ def matched_rate(means, curve):
         curve: variants that make it up.
 
     Returns:
-        dict (kind, variant) -> {seed: distance}; a run is left out where its seed's curve is not complete, or its rate lies beyond it.
+        dict (kind, variant) -> {seed: distance}; without the runs whose seed has no complete curve, or whose rate is beyond it.
     """
     found = {}
     of_curve = [term for term in dict.fromkeys(CURVE_OF.values()) if all(term in each for each in means.values())]
@@ -99,7 +100,7 @@ def matched_rate(means, curve):
 def leave_one_out(means, curve):
     """Return the distance of each inner VAE of the curve from the curve through the others, in the form of `matched_rate`.
 
-    So far off is an interpolation across twice the gap; with every VAE in its place it is closer.
+    This is the error of an interpolation across twice the gap; with every VAE in its place the error is smaller.
     """
     of_curve, found = {key: each for key, each in means.items() if key[0] in curve}, {}
     for variant in curve if len(curve) > 2 else ():  # one VAE alone is no curve

@@ -1,4 +1,4 @@
-"""What is missing of a study, and the making of it, one job after the other in this process."""
+"""The missing runs of a study: find them, and make them one after the other in this process."""
 
 import time
 
@@ -105,7 +105,7 @@ class Clock:
     """Tells when a study will end, from runs of the same kind; from all finished runs where none is of that kind."""
 
     def __init__(self, kinds):
-        self.kinds = kinds  # run -> what its duration depends on
+        self.kinds = kinds  # run -> the properties that its duration depends on
         self.seconds = {}
 
     def add(self, key, seconds):
@@ -113,7 +113,7 @@ class Clock:
         self.seconds.setdefault(self.kinds[key], []).append(seconds)
 
     def left(self, keys):
-        """Say how long runs will take, and when they will be done."""
+        """Return the time that runs will take and the time of their end, in words."""
         everything = [duration for durations in self.seconds.values() for duration in durations]
         if not everything:
             return "the time left is known after the first"

@@ -1,4 +1,4 @@
-"""Figures of a study, as the bytes of a PNG. Every variant has its own mark and line, so that grey print and any eye tell them apart."""
+"""Figures of a study, as the bytes of a PNG. Every variant has its own mark and line, which differ in grey print, too."""
 
 import numpy as np
 from matplotlib.container import ErrorbarContainer

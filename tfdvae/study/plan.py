@@ -1,4 +1,4 @@
-"""What a study is: its runs and their parameters, its judge, and the bounds that it asks for."""
+"""The declaration of a study: its runs and their parameters, its judge, and its bounds."""
 
 import dataclasses
 import re
@@ -24,10 +24,10 @@ class Bound:
 class Study:
     """Variants x seeds that `compare.py` trains and compares, all with one recipe and one judge.
 
-    A study states every parameter, so that it stays the same whatever defaults and presets become.
+    A study states every parameter, so that it stays the same when defaults and presets change.
     """
 
-    params_dict: dict  # every parameter of a run, but for what a variant changes
+    params_dict: dict  # every parameter of a run; a variant changes some
     judge_dict: dict  # every parameter of the classifier that judges outputs
     variants: dict  # name -> (the parameters that it changes, number of seeds)
     curve: tuple[str, ...]  # variants that are the VAE at several weights of the KL

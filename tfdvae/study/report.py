@@ -78,7 +78,7 @@ def compared_terms(result):
 
 
 def row_of(variant, seed, result):
-    """Return a run's row: means over test images, and what its training was."""
+    """Return a run's row: means over test images, and the length of its training."""
     means = {term: float(values.mean(dtype=np.float64)) for term, values in result.per_image.items()}
     means["neg_elbo"] = means["kl"] + means["reconstruction"]
     losses, neg_elbos = ([row[f"val_{term}"] for row in result.history] for term in ("loss", "neg_elbo"))

@@ -5,7 +5,7 @@ per_image.npz   terms of every test image, and whether the judge erred; bound_K,
 pictures.npz    the outputs for the first test images and draws from the prior, as bytes
 metrics.json    summary and notes of the evaluation, history, and digests of the judge and of the files above; written last
 
-A study's judge lies beside its results as a run folder of its own, with weights in half precision.
+A study's judge is beside its results, in a run folder of its own, with weights in half precision.
 """
 
 import dataclasses
@@ -85,7 +85,7 @@ def read(folder, params_dict, judge, bounds=()):
         bounds: (samples, images) of each importance-weighted bound that the result should have.
 
     Raises:
-        Damaged: a file is not what was written; the result can be made again.
+        Damaged: a file differs from the file that was written; the result can be made again.
         InputError: the result is whole, but of other parameters or another judge, or lacks a bound.
     """
     folder = pathlib.Path(folder)
@@ -107,7 +107,7 @@ def read(folder, params_dict, judge, bounds=()):
     for samples, images in bounds:
         if len(result.per_image.get(f"bound_{samples}", ())) != images:
             raise InputError(
-                f"study: the result {folder} has no bound of {samples} samples on {images} images, which the study asks for; delete the "
+                f"study: the result {folder} has no bound of {samples} samples on {images} images, which the study has; delete the "
                 "result to have it made again (the run is trained again too where its folder is gone), or take the bound out of studies.py."
             )
     return result

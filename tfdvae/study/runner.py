@@ -22,7 +22,7 @@ BOUND_BATCH = 100  # images; part of the definition of the bounds, since pixels 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """A run of a study in plain values: all that a process needs to make its result, here or elsewhere."""
+    """A run of a study in plain values: a process, here or elsewhere, needs nothing else to make its result."""
 
     study: str
     variant: str
@@ -47,7 +47,7 @@ def run_job(job, interrupts=None):
     Raises:
         InputError: the run or the judge cannot be used.
         NonFiniteLoss: training diverged.
-        Fault: the machine failed; what was saved is kept.
+        Fault: the machine failed; finished epochs are kept.
     """
     interrupts = interrupts or Interrupts()
     run = train_run(job.params_dict, f"python compare.py {job.study}", interrupts)

@@ -57,17 +57,20 @@ judge.{CHORD if chord else ""}{PRIORS if priors else ""}
 
 
 def interpolation(curve, rows):
-    """Return the leave-one-out errors of the curve, in words."""
+    """Return the leave-one-out errors of the curve."""
     distances = leave_one_out({(row["variant"], row["seed"]): row for row in rows}, curve)
     if not distances:
         return ""
-    errors = {
-        kind: [f"{variant} {scale * np.mean(list(d.values())):+.2f}" for (of, variant), d in distances.items() if of == kind]
-        for kind, scale in (("reconstruction", 1), ("error", 100))
-    }
-    return f"""How exact is the curve? Each inner VAE was left out in turn, and lies off the curve through the others. In nats of
-reconstruction: {", ".join(errors["reconstruction"])}. In points of error: {", ".join(errors["error"])}. Below zero, the curve runs too high
-there, which flatters the variants. With every VAE in its place the curve is closer. No interval contains this error."""
+    text = """How exact is the curve? Each inner VAE was left out in turn; the table has its distance from the curve through the others.
+Below zero, the curve runs too high there, which flatters the variants. With every VAE in its place the curve is closer. No interval
+contains this error.
+
+| left out | nats of reconstruction | points of error |
+|---|---|---|"""
+    mean = {key: np.mean(list(per_seed.values())) for key, per_seed in distances.items()}
+    inner = dict.fromkeys(variant for _, variant in distances)
+    lines = [f"| {vae} | {mean['reconstruction', vae]:+.2f} | {100 * mean.get(('error', vae), np.nan):+.2f} |" for vae in inner]
+    return "\n".join([text, *lines])
 
 
 def shortness(rows, tolerance):

@@ -131,7 +131,7 @@ def difference_cells(d, scale=1, unit=" nats", chord=False):
 
 
 def verdict(d, chord=False):
-    """Return what a difference shows; a curve through two points alone is no more than a chord."""
+    """Return the verdict on a difference; a curve through two points alone is a chord."""
     if d.over_seeds is None:
         return "one seed"
     if d.over_images is None:

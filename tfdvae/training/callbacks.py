@@ -47,7 +47,7 @@ class StopAtNonFinite(keras.callbacks.Callback):
         parts = [name for name in broken if name not in ("loss", "neg_elbo")] or broken
         if parts:
             raise NonFiniteLoss(
-                f"{' and '.join(parts)} became {logs[parts[0]]} at {where}; training stopped, what was saved before stays. "
+                f"{' and '.join(parts)} became {logs[parts[0]]} at {where}; training stopped, earlier epochs stay saved. "
                 "A smaller learning_rate or precision float32 may help."
             )
 

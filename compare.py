@@ -76,7 +76,7 @@ def command_line(words):
 
     def work(interrupts):
         description = f"Train, evaluate and compare the runs of a study: {', '.join(studies.STUDIES)} (default: {studies.DEFAULT_STUDY})."
-        names, given = read_options(Options, words, prog="compare.py [STUDY]", description=description, first="STUDY")
+        names, given = read_options(Options, words, prog="compare.py [STUDY]", description=description)
         if len(names) > 1:
             raise InputError(f"study: received {' '.join(names)}; expected one study, then options that begin with --.")
         main(*names, **given, interrupts=interrupts, before_import=import_tensorflow)

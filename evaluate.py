@@ -68,7 +68,7 @@ def command_line(words):
     """Run the script, and return its exit status."""
 
     def work(interrupts):
-        about = {"prog": "evaluate.py RUN [RUN ...]", "description": "Evaluate trained runs on the test set.", "first": "RUN"}
+        about = {"prog": "evaluate.py RUN [RUN ...]", "description": "Evaluate trained runs on the test set."}
         runs, given = read_options(Options, words, **about)
         if runs and "checkpoint" in given:
             raise InputError(

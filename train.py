@@ -95,7 +95,7 @@ def parse(words):
         f"Train one model. PRESET is one of {', '.join(parameters.PRESETS)} (default: {parameters.DEFAULT_PRESET}). The defaults below are "
         "those of the preset."
     )
-    about = {"prog": "train.py [PRESET]", "description": description, "first": "PRESET"}
+    about = {"prog": "train.py [PRESET]", "description": description}
     leading, given = read_options(Options, words, defaults=Options(**dataclasses.asdict(defaults)), **about)
     if len(leading) > 1:
         raise InputError(f"preset: received {' '.join(leading)}; expected one preset, then options that begin with --.")

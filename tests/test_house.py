@@ -12,7 +12,7 @@ ORDER = (  # from the bottom to the top: a module imports modules of its own lin
     ("rules",),
     ("cli",),
     ("kernels",),
-    ("likelihoods", "priors", "schedules", "corruptions", "networks", "plots"),
+    ("likelihoods", "priors", "schedules", "corruptions", "blocks", "networks", "plots"),
     ("models",),
     ("build",),
     ("data", "runs"),

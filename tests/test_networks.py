@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfdvae import networks
+from tfdvae import blocks, networks
 from tfdvae.errors import InputError
 from tfdvae.kernels.normalization import BatchNorm
 
@@ -52,17 +52,17 @@ def test_classifier_varies_images_in_training_only():
 def test_gaussian_blur_spreads_a_point_and_leaves_a_plane():
     point = np.zeros((1, 41, 41, 2), np.float32)
     point[0, 20, 20, 1] = 1.0
-    blurred = networks.gaussian_blur(tf.constant(point), 2.0).numpy()[0]
+    blurred = blocks.gaussian_blur(tf.constant(point), 2.0).numpy()[0]
     assert blurred[..., 1].sum() == pytest.approx(1.0, rel=1e-5) and not blurred[..., 0].any()
     assert blurred[20, 22, 1] / blurred[20, 20, 1] == pytest.approx(np.exp(-0.5), rel=1e-5)  # one standard deviation away
     plane = np.full((2, 5, 3, 1), 0.7, np.float32)
-    np.testing.assert_allclose(networks.gaussian_blur(tf.constant(plane), 4.0), plane, rtol=1e-5)
+    np.testing.assert_allclose(blocks.gaussian_blur(tf.constant(plane), 4.0), plane, rtol=1e-5)
 
 
 def test_random_blur_takes_away_a_share_of_the_detail():
     x = np.random.default_rng(0).random((4000, 6, 6, 1)).astype(np.float32)
-    layer = networks.RandomBlur(1.0)
-    mixed, blurred = layer(x, training=True).numpy(), networks.gaussian_blur(tf.constant(x), 1.0).numpy()
+    layer = blocks.RandomBlur(1.0)
+    mixed, blurred = layer(x, training=True).numpy(), blocks.gaussian_blur(tf.constant(x), 1.0).numpy()
     share = ((mixed - x) * (blurred - x)).sum((1, 2, 3)) / ((blurred - x) ** 2).sum((1, 2, 3))
     np.testing.assert_allclose(mixed, x + share[:, None, None, None] * (blurred - x), atol=1e-5)
     assert share.min() >= -1e-5 and share.max() <= 1 + 1e-5
@@ -93,24 +93,24 @@ def test_batch_norm_keeps_statistics_for_each_pass_and_shares_the_scale():
 
 
 def test_bfloat16_networks_keep_float32_weights():
-    encoder = networks.encoder("conv", (8, 8, 1), style=networks.Style("mixed_bfloat16"))
+    encoder = networks.encoder("conv", (8, 8, 1), style=blocks.Style("mixed_bfloat16"))
     assert encoder(tf.zeros((2, 8, 8, 1)), training=True).dtype == tf.bfloat16
     assert {v.dtype for v in encoder.variables} == {"float32"}
 
 
 def test_published_parameter_counts_of_r1():
     # 5x5 convolutions 1-6-16 without padding leave 20x20x16 = 6400, then dense 250; all with biases, without batch norm
-    encoder = networks.encoder("r1", (28, 28, 1), style=networks.Style(batch_norm=False))
+    encoder = networks.encoder("r1", (28, 28, 1), style=blocks.Style(batch_norm=False))
     encoder.build((None, 28, 28, 1))
     assert sum(int(np.prod(v.shape)) for v in encoder.weights) == (25 * 6 + 6) + (25 * 6 * 16 + 16) + (6400 * 250 + 250)
-    decoder = networks.decoder("r1", (28, 28, 1), 2, style=networks.Style(batch_norm=False))
+    decoder = networks.decoder("r1", (28, 28, 1), 2, style=blocks.Style(batch_norm=False))
     decoder.build((None, 10))
     counts = (10 * 250 + 250) + (250 * 6400 + 6400) + (25 * 16 * 6 + 6) + (25 * 6 * 2 + 2)
     assert sum(int(np.prod(v.shape)) for v in decoder.weights) == counts
 
 
 def test_a_leaky_encoder_lets_a_fifth_of_what_is_negative_through():
-    encoder = networks.encoder("mlp", (1, 2, 1), units=(1,), style=networks.Style(batch_norm=False, leaky=True))
+    encoder = networks.encoder("mlp", (1, 2, 1), units=(1,), style=blocks.Style(batch_norm=False, leaky=True))
     encoder.build((None, 1, 2, 1))
     encoder.layers[1].set_weights([np.array([[1.0], [1.0]]), np.array([0.0])])
     np.testing.assert_allclose(encoder(tf.constant([[[[-3.0], [-2.0]]]])), [[-1.0]], rtol=1e-6)

@@ -33,7 +33,7 @@ def test_a_datasets_presets_are_valid_for_every_model(name):
     "name, value, expected",
     [
         ("model", "gan", "ae, dae, vae, dvae, im_dvae, classifier"),
-        ("network", "resnet", "conv, r0, r1, mlp, linear"),
+        ("network", "spiral", "conv, r0, r1, mlp, linear"),
         ("likelihood", "laplace", "bernoulli, gaussian, gaussian_fixed"),
         ("binarize", "half", "none, threshold, sample"),
         ("learning_rate_schedule", "linear", "constant, cosine, cosine_hold, staircase, plateau"),
@@ -143,7 +143,7 @@ def test_every_field_can_be_given_on_the_command_line(value):
         (["imagenet"], "digits, mnist, cifar10, digits_classifier, mnist_classifier"),
         (["--modle", "vae"], "did you mean --model"),
         (["--no-propgate"], "did you mean --no-propagate"),
-        (["--model", "vae", "mnist"], "mnist: not understood here; expected a PRESET before the options"),
+        (["--model", "vae", "mnist"], "mnist: not understood here; expected train.py \\[PRESET\\], then options"),
         (["mnits"], "preset: received 'mnits'; did you mean mnist?"),
         (["mnist", "digits"], "preset: received mnist digits; expected one preset"),
         (["--epochs", "ten"], "epochs: received 'ten'; expected a whole number from 1"),
@@ -169,7 +169,7 @@ SMALL = {"image_shape": (8, 8, 1), "model": "vae"}
     "values",
     [
         {"activation": "gelu"},
-        {"network": "resnet"},
+        {"network": "spiral"},
         {"sigma": 0.0},
         {"kl_weight": -1.0},
         {"corruption": "gaussian:-1"},

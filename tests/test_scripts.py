@@ -221,7 +221,7 @@ def test_train_refuses_data_that_does_not_fit(words, message, tmp_path, monkeypa
         (["nowhere"], "nowhere does not exist"),
         (["runs/digits-vae-seed0/best.safetensors"], "is a file inside a run; expected the run's folder; give runs/digits-vae-seed0"),
         (["runs/digits-vae-seed0", "--checkpoint", "runs/digits-dvae-seed0"], "without a name, and --checkpoint; expected one of them"),
-        (["--probe", "runs/digits-vae-seed0"], "not understood here; expected a RUN before the options"),
+        (["--probe", "runs/digits-vae-seed0"], "not understood here; expected evaluate.py RUN \\[RUN ...\\], then options"),
         (["--checkpoint", "runs"], r"runs has no run\.json"),
         (
             ["--checkpoint", "runs/digits-vae-seed0", "--classifier", "runs/digits-dvae-seed0"],

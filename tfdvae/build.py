@@ -5,7 +5,7 @@ import inspect
 import random
 import types
 
-from . import corruptions, likelihoods, models, networks, priors, rules, schedules
+from . import blocks, corruptions, likelihoods, models, networks, priors, rules, schedules
 
 MODELS = {
     "ae": models.Autoencoder,
@@ -87,19 +87,19 @@ class Parts:
 
     def encoder(self, name, passes=1):
         chosen = self.chosen
-        style = networks.Style(self.dtype, passes, chosen.batch_norm, chosen.activation == "leaky_relu")
+        style = blocks.Style(self.dtype, passes, chosen.batch_norm, chosen.activation == "leaky_relu")
         return networks.encoder(chosen.network, chosen.image_shape, tuple(chosen.channels), tuple(chosen.hidden_units), style, name)
 
     def decoder(self, name):
         chosen = self.chosen
         outputs = chosen.image_shape[-1] * self.likelihood().outputs_per_channel
         units = tuple(reversed(chosen.decoder_units)) or tuple(chosen.hidden_units)
-        style = networks.Style(self.dtype, batch_norm=chosen.batch_norm)
+        style = blocks.Style(self.dtype, batch_norm=chosen.batch_norm)
         return networks.decoder(chosen.network, chosen.image_shape, outputs, tuple(chosen.channels), units, style, name)
 
     def classifier(self):
         chosen = self.chosen
-        return networks.classifier(chosen.image_shape, chosen.num_classes, chosen.shift, chosen.blur, networks.Style(self.dtype))
+        return networks.classifier(chosen.image_shape, chosen.num_classes, chosen.shift, chosen.blur, blocks.Style(self.dtype))
 
     def likelihood(self):
         return build_likelihood(self.chosen.likelihood, self.chosen.sigma)

@@ -44,15 +44,15 @@ def exit_status(name, work, kept=None):
     return 0
 
 
-def read_options(kind, words, *, prog, description, defaults=None, first=""):
+def read_options(kind, words, *, prog, description, defaults=None):
     """Read a command line: words without a name first, then options, which are the fields of a dataclass.
 
     Args:
         kind: the dataclass. The comments above its fields are the help, and `# ---- HEADING` comments group it.
         words: of the command line.
-        prog, description: for --help.
+        prog: name of the script, and of the words that may stand before the options, such as "train.py [PRESET]".
+        description: for --help.
         defaults: an instance whose values --help shows; None takes the dataclass's own.
-        first: name of the words before the options, such as "PRESET"; "" where none are allowed.
 
     Returns:
         The words before the first option (list), and the options that were given (dict name -> value).
@@ -68,8 +68,6 @@ def read_options(kind, words, *, prog, description, defaults=None, first=""):
         parser.read(["--help"])
     start = next((i for i, word in enumerate(words) if word.startswith("-")), len(words))
     leading, words = list(words[:start]), list(words[start:])
-    if leading and not first:
-        raise InputError(f"{printable(leading[0])}: received before the options; expected options alone; see --help.")
     options = _options_in(words)
     names = [parser.name_of(option[0]) for option in options]
     try:
@@ -79,8 +77,7 @@ def read_options(kind, words, *, prog, description, defaults=None, first=""):
             parser.check(name, option)
         raise InputError("the command line cannot be read; see --help for what is expected.") from None
     if unread:
-        before = f"a {first} before the options, or " if first else ""
-        raise InputError(f"{printable(unread[0])}: not understood here; expected {before}an option that begins with --; see --help.")
+        raise InputError(f"{printable(unread[0])}: not understood here; expected {prog}, then options that begin with --; see --help.")
     return leading, {name: values[name] for name in names}
 
 

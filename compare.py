@@ -66,7 +66,7 @@ def main(name=studies.DEFAULT_STUDY, *, results="results", runs="runs", report_o
         finished = dispatch.results_of(study, folder, "it is left out")
         if not finished:
             raise InputError(f"study: {name} has no finished run in {folder}; expected some; leave out --report-only to train them.")
-        report.write(folder, name, study, finished, read_judge(folder / "classifier", study.judge_dict))
+        report.write(folder, name, study, finished, read_judge(folder / "classifier", study.judge_run_dict()))
     print(f"{len(finished)} of {len(study.runs())} runs are in the report: {folder / 'report.html'}")
     return str(folder)
 

@@ -388,6 +388,16 @@ def test_a_committed_study_is_finished_and_its_table_comes_out_as_committed(name
     assert report.runs_csv(rows) == (committed / "runs.csv").read_text()
 
 
+def test_a_parameter_that_a_frozen_study_lacks_takes_the_value_of_its_time(monkeypatch):
+    older = {name: value for name, value in TINY.items() if name != "activation"}
+    study = dataclasses.replace(STUDY, params_dict=older, judge_dict={k: v for k, v in JUDGE.items() if k != "activation"})
+    with pytest.raises(InputError, match=r"study: lacks the parameter activation, which every run has; add it in studies\.py"):
+        check_study("digits", study)
+    monkeypatch.setattr("tfdvae.runs.record.ADDED", {"activation": "relu"})
+    check_study("digits", study)
+    assert study.run_dict("vae", 1) == STUDY.run_dict("vae", 1) and study.judge_run_dict() == JUDGE
+
+
 def test_a_study_does_not_depend_on_presets():
     code = "import sys, studies; assert 'params' not in sys.modules and 'tensorflow' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

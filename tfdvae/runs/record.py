@@ -32,7 +32,7 @@ def read_record(content, path):
     check_format(content, path)
     record = files.unsealed(content)
     _check_form(record)
-    record["params"] = complete(record["params"], path)
+    record["params"] = complete(record["params"], path, "train the run again")
     try:
         rules.check(record["params"])
     except InputError as error:
@@ -43,12 +43,21 @@ def read_record(content, path):
     return record
 
 
-def complete(params_dict, source):
-    """Return parameters with those that did not exist when they were written, or raise InputError where others are missing."""
+def complete(params_dict, source, advice):
+    """Return parameters with those that did not exist when they were written.
+
+    Args:
+        params_dict: parameters of a run.
+        source: of the parameters, for the sentence.
+        advice: way out, for the sentence.
+
+    Raises:
+        InputError: another parameter is missing.
+    """
     params_dict = params_dict | {name: value for name, value in ADDED.items() if name not in params_dict}
     for name in rules.RULES:
         if name not in params_dict:
-            raise InputError(f"{source}: lacks the parameter {name}, which every run has; train the run again.")
+            raise InputError(f"{source}: lacks the parameter {name}, which every run has; {advice}.")
     return params_dict
 
 

@@ -74,7 +74,7 @@ def check_begun(study, missing, folder, training_folder):
     """Raise InputError where a missing run, or a missing judge, was begun with other parameters than the study has now."""
     wanted = {label(key): study.run_dict(*key) for key in missing}
     if results.digest_of_judge(Run(folder / "classifier")) is None:
-        wanted["classifier"] = study.judge_dict
+        wanted["classifier"] = study.judge_run_dict()
     for name, params_dict in wanted.items():
         run = Run(training_folder / name)
         if run.exists:
@@ -86,10 +86,10 @@ def provide_judge(name, study, folder, training_folder, interrupts):
     judge = Run(folder / "classifier")
     if results.digest_of_judge(judge) is None:
         print(f"{name}: training the classifier that judges outputs", flush=True)
-        params_dict = study.judge_dict | {"run_dir": str(training_folder / "classifier")}
+        params_dict = study.judge_run_dict() | {"run_dir": str(training_folder / "classifier")}
         results.write_judge(judge, train_run(params_dict, f"python compare.py {name}", interrupts))
     record = judge.read_record()  # of a format that this version can load, since the classifier will run
-    results.check_params(record["params"], study.judge_dict, judge)
+    results.check_params(record["params"], study.judge_run_dict(), judge)
     dataset = data.load_dataset(**data.dataset_arguments(record["params"]))
     data.check_unchanged(dataset, record["data"])
     for bound in study.bounds:

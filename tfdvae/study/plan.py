@@ -41,7 +41,11 @@ class Study:
 
     def run_dict(self, variant, seed):
         """Return every parameter of a run."""
-        return complete(self.params_dict | self.variants[variant][0] | {"seed": seed}, "study")
+        return complete(self.params_dict | self.variants[variant][0] | {"seed": seed}, "study", "add it in studies.py")
+
+    def judge_run_dict(self):
+        """Return every parameter of the judge."""
+        return complete(self.judge_dict, "study", "add it in studies.py")
 
     def bounds_of(self, variant, seed):
         """Return (samples, images) of the bounds that a run's result should have."""
@@ -56,7 +60,7 @@ def label(key):
 def check_study(name, study):
     """Raise InputError at the first part of a study that cannot be used; the parameters of every variant are checked too."""
     every = {variant: study.run_dict(variant, 0) for variant in study.variants}
-    for params_dict in (*every.values(), study.judge_dict):
+    for params_dict in (*every.values(), study.judge_run_dict()):
         rules.check(params_dict)
     _check_variants(name, study, every)
     _check_curve(name, study, every)
@@ -71,7 +75,7 @@ def _require(study_name, part, received, holds, expected):
 def _check_variants(name, study, every):
     models, names = {params_dict["model"] for params_dict in every.values()}, list(every)
     measures = {tuple(params_dict[field] for field in ALIKE) for params_dict in every.values()}
-    judge, datasets = study.judge_dict, {params_dict["dataset"] for params_dict in every.values()}
+    judge, datasets = study.judge_run_dict(), {params_dict["dataset"] for params_dict in every.values()}
     for holds, expected in (
         (all(re.fullmatch(r"[\w.+-]+", variant) for variant in every), "names of letters, digits and _ . + -"),
         (all(seeds >= 1 for _, seeds in study.variants.values()), "at least one seed of each"),

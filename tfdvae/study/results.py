@@ -132,7 +132,7 @@ def _whole(folder, bounds):
 
 def check_params(trained, params_dict, folder):
     """Raise InputError where the recorded parameters of a folder differ from a study's; where it was trained does not matter."""
-    trained, params_dict = as_json(complete(trained, folder)), as_json(params_dict)
+    trained, params_dict = as_json(complete(trained, folder, "train it again")), as_json(params_dict)
     for name, value in params_dict.items():
         if name != "run_dir" and trained[name] != value:
             raise InputError(

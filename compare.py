@@ -4,9 +4,8 @@ import dataclasses
 import sys
 
 import studies
-from tfdvae import rules
 from tfdvae.cli import exit_status, read_options
-from tfdvae.errors import InputError, reported_as_fault
+from tfdvae.errors import InputError, reported_as_fault, unknown
 from tfdvae.interrupts import Interrupts
 from tfdvae.runs.files import check_writable, expanded
 from tfdvae.startup import import_tensorflow
@@ -30,7 +29,15 @@ class Options:
     report_only: bool = False
 
 
-def main(name=studies.DEFAULT_STUDY, *, results="results", runs="runs", report_only=False, interrupts=None, before_import=None):
+def main(
+    name=studies.DEFAULT_STUDY,
+    *,
+    results=Options.results,
+    runs=Options.runs,
+    report_only=Options.report_only,
+    interrupts=None,
+    before_import=None,
+):
     """Make the missing runs of a study, and write its report.
 
     Args:
@@ -47,7 +54,7 @@ def main(name=studies.DEFAULT_STUDY, *, results="results", runs="runs", report_o
         Fault: the machine failed; finished runs are kept.
     """
     if name not in studies.STUDIES:
-        raise rules.unknown("study", name, tuple(studies.STUDIES), "add another to studies.py")
+        raise unknown("study", name, tuple(studies.STUDIES), "add another to studies.py")
     study = studies.STUDIES[name]
     check_study(name, study)
     folder, training_folder = expanded(results) / name, expanded(runs) / f"study-{name}"

@@ -15,7 +15,15 @@ from tfdvae.startup import import_tensorflow
 KEPT = "Runs that were evaluated before keep their results."
 
 
-def main(checkpoint, classifier="", output="", probe=False, corrupt="", interrupts=None, before_import=None):
+def main(
+    checkpoint,
+    classifier=Options.classifier,
+    output=Options.output,
+    probe=Options.probe,
+    corrupt=Options.corrupt,
+    interrupts=None,
+    before_import=None,
+):
     """Evaluate runs, write the results into their folders, and print the table.
 
     Args:

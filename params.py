@@ -81,7 +81,8 @@ class Params:
     gate: bool = False
     # share of their size by which a classifier's training images are moved at random; 0 leaves them in place
     shift: float = 0.0
-    # pixels, standard deviation of a blur; a classifier's training images are mixed with their blurred selves by a random share
+    # standard deviation of a blur, in pixels; each training image of a classifier is mixed with its blurred copy in a random proportion;
+    # 0 turns it off
     blur: float = 0.0
 
     # ---- training

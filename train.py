@@ -7,10 +7,10 @@ import sys
 import params as parameters
 from tfdvae import rules
 from tfdvae.cli import exit_status, read_options
-from tfdvae.errors import InputError, reported_as_fault
+from tfdvae.errors import InputError, reported_as_fault, unknown
 from tfdvae.interrupts import Interrupted, Interrupts
 from tfdvae.runs import Run
-from tfdvae.runs.start import claimed, saved_parameters
+from tfdvae.runs.start import claimed, goes_on, saved_parameters
 from tfdvae.startup import import_tensorflow
 
 
@@ -20,7 +20,7 @@ class Options(parameters.Params):
 
     # ---- run folder
 
-    # go on with the run in --run-dir, with its saved parameters
+    # go on with the run in --run-dir, with its saved parameters; where nothing is saved, start it, if PRESET or --dataset is given
     resume: bool = False
     # discard the run in --run-dir and start a new one
     overwrite: bool = False
@@ -31,7 +31,7 @@ def main(preset=None, *, resume=False, overwrite=False, command=None, callbacks=
 
     Args:
         preset: name of a preset; None takes the default one.
-        resume: continue the run in run_dir with its saved parameters; start it where nothing is saved.
+        resume: continue the run in run_dir with its saved parameters. Where nothing is saved, start it, if a preset or dataset is given.
         overwrite: discard the run in run_dir.
         command: the command line, for the record.
         callbacks: further Keras callbacks.
@@ -46,21 +46,11 @@ def main(preset=None, *, resume=False, overwrite=False, command=None, callbacks=
     rules.check_names(overrides)
     chosen = preset_of(preset or parameters.DEFAULT_PRESET)
     run_dir = overrides.get("run_dir", chosen.run_dir)
-    if resume and overwrite:
-        raise InputError("overwrite: received together with resume; expected one of them; choose whether to discard the run.")
-    if (resume or overwrite) and not run_dir:
-        asked = "resume" if resume else "overwrite"
-        raise InputError(f"run_dir: received none with {asked}; expected the folder of the run; add --run-dir.")
-    started = resume and Run(run_dir).exists
-    if resume and not started:
-        if not preset and "dataset" not in overrides:
-            raise InputError(
-                f"run_dir: received {run_dir} with resume, where no run is saved; expected the folder of a run; correct it, or name a "
-                "preset or --dataset to start a new run there."
-            )
-        print(f"Nothing is saved in {run_dir} yet: starting from the beginning.")
-    params = chosen if started else rules.override(chosen, **overrides)
-    params_dict = saved_parameters(Run(run_dir), preset, overrides) if started else dataclasses.asdict(params)
+    started = goes_on(run_dir, resume, overwrite, bool(preset or "dataset" in overrides))
+    if started:  # noqa: SIM108, one line would be too long
+        params_dict = saved_parameters(Run(run_dir), preset, overrides)
+    else:
+        params_dict = dataclasses.asdict(rules.override(chosen, **overrides))
     name = preset if preset in parameters.PUBLISHED_PRESETS else ""  # several of them share dataset and model
     with claimed(params_dict | {"run_dir": run_dir}, name) as run:
         if not started and not overwrite:
@@ -83,7 +73,7 @@ def main(preset=None, *, resume=False, overwrite=False, command=None, callbacks=
 def preset_of(name):
     """Return a preset by its name."""
     if name not in parameters.PRESETS:
-        raise rules.unknown("preset", name, tuple(parameters.PRESETS), "any other dataset is chosen with --dataset NAME")
+        raise unknown("preset", name, tuple(parameters.PRESETS), "any other dataset is chosen with --dataset NAME")
     return parameters.PRESETS[name]
 
 

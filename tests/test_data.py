@@ -349,6 +349,6 @@ def test_parts_draw_apart():
 
 
 def test_pixels_without_bounds_are_those_of_variance_datasets():
-    for name, pixel_range in (("digits", "real"), ("variance_digits", "unit")):
-        with pytest.raises(ValueError, match="pixel_range: received"):
+    for name, pixel_range, expected in (("digits", "real", "unit or signed"), ("variance_digits", "unit", "real")):
+        with pytest.raises(ValueError, match=f"pixel_range: received '{pixel_range}'; expected {expected} for dataset {name}"):
             data.load_dataset(name, pixel_range=pixel_range)

@@ -63,7 +63,7 @@ def test_summary_of_hand_made_values():
 
 def test_a_single_image_has_no_standard_error():
     assert terms.summarize({"kl": np.array([2.0])}) == {"n": 1, "kl": {"mean": 2.0, "standard_error": None}}
-    assert table._cell({"mean": 2.0, "standard_error": None}, 1, 2, "") == "2.00"
+    assert table._cell((2.0, None), 1, 2, "") == "2.00"
 
 
 def test_runs_are_told_apart():
@@ -109,7 +109,7 @@ def test_tables_in_the_published_form():
 def test_runs_that_differ_in_their_seed_get_a_row_of_mean_and_standard_deviation():
     vaes = [evaluated()[0] for _ in range(3)]
     for seed, (vae, loss) in enumerate(zip(vaes, (74.0, 75.0, 79.0))):
-        vae.params_dict = vae.params_dict | {"seed": seed, "run_dir": f"runs/{seed}"}
+        vae.params_dict = vae.params_dict | {"seed": seed, "kl_weight": 1.0, "run_dir": f"runs/{seed}"}
         vae.summary = vae.summary | {"reconstruction": {"mean": loss, "standard_error": 0.5}}
     other = evaluated()[0]
     other.params_dict = other.params_dict | {"seed": 3, "kl_weight": 0.5}
@@ -119,6 +119,10 @@ def test_runs_that_differ_in_their_seed_get_a_row_of_mean_and_standard_deviation
     assert len([line for line in lines if line.startswith("|")]) == 2 + 4 + 1
     assert "Rows of several seeds: mean ± standard deviation over the seeds." in lines
     assert table.table_csv([*vaes, other]).count("\n") == 1 + 4
+    another = evaluated()[0]
+    another.params_dict = other.params_dict | {"seed": 4}
+    labels = [line.split("|")[1].strip() for line in table.table_markdown([*vaes, other, another]).splitlines() if "seeds |" in line]
+    assert labels == ["vae, kl_weight 1.0, 3 seeds", "vae, kl_weight 0.5, 2 seeds"]
     assert "seeds" not in table.table_markdown([vaes[0], other]) and "seeds" not in table.table_markdown([vaes[0], vaes[0]])
 
 

@@ -260,6 +260,18 @@ def test_a_full_disk_in_an_evaluation(finished, tmp_path):
     assert process.returncode == 1 and error.count("cannot be written or read (File too large). Runs that were evaluated before keep") == 1
 
 
+@pytest.mark.parametrize(
+    "script, words", [("evaluate.py", ["--checkpoint", "runs/x"]), ("train.py", ["--epochs", 1, *TINY]), ("train.py", ["--help"])]
+)
+def test_a_reader_that_ends_early_is_no_fault(script, words, finished, tmp_path):
+    """As in `python evaluate.py RUN | head -1`."""
+    process = start(*words, cwd=tmp_path, script=script)
+    process.stdout.close()
+    error = process.stderr.read()
+    process.wait(timeout=200)
+    assert process.returncode == 1 and error == ""
+
+
 def test_an_evaluation_is_of_the_weights_it_was_made_with(finished):
     import evaluate
 

@@ -1,6 +1,7 @@
 """Every parameter and every saved file, with values nobody thought of."""
 
 import dataclasses
+import json
 from typing import get_args
 
 import pytest
@@ -166,8 +167,12 @@ def test_every_invalid_value_is_refused_by_name(name):
 def test_a_value_of_any_kind_is_taken_or_refused(name, value):
     defaults = record.as_json(dataclasses.asdict(Params()))
     try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:  # which no record can hold
+        assume(False)
+    try:
         found = restored(defaults | {name: value})
-    except (InputError, ValueError):  # JSON has no NaN
+    except InputError:
         return
     assert type(found[name]) in (type(defaults[name]), int)
 

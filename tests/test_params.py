@@ -1,4 +1,5 @@
 import dataclasses
+import inspect
 import math
 import os
 import pathlib
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from typing import get_args
 
+import numpy as np
 import pytest
 from conftest import ROOT
 
@@ -39,9 +41,9 @@ def test_a_datasets_presets_are_valid_for_every_model(name):
         ("learning_rate_schedule", "linear", "constant, cosine, cosine_hold, staircase, plateau"),
         ("precision", "float16", "auto, float32, bfloat16"),
         ("pixel_range", "byte", "unit, signed, real"),
-        ("shift", 0.1, "0 for a dvae"),
+        ("shift", 0.1, "0 for model dvae"),
         ("shift", 1.0, "below 1"),
-        ("blur", 2.0, "0 for a dvae"),
+        ("blur", 2.0, "0 for model dvae"),
         ("blur", -1.0, "from 0"),
         ("dataset", "", "digits, folder:PATH"),
         ("dataset", "folder:", "digits, folder:PATH"),
@@ -245,9 +247,11 @@ def test_datasets_are_refused_as_on_the_command_line(values, sentence):
 def test_a_model_without_classes_is_refused_where_it_needs_them():
     from tfdvae.build import build_model
 
-    with pytest.raises(InputError, match="which has no classes; expected one folder per class for a classifier"):
+    with pytest.raises(
+        InputError, match="model: received 'classifier'; expected another model for images without classes; give num_classes"
+    ):
         build_model(image_shape=(8, 8, 1), model="classifier")
-    with pytest.raises(InputError, match=r"label_weight: received 0.5 with .*, which has no classes"):
+    with pytest.raises(InputError, match=r"label_weight: received 0.5; expected 0 for images without classes; give num_classes"):
         build_model(image_shape=(8, 8, 1), model="vae", label_weight=0.5)
 
 
@@ -288,18 +292,35 @@ def test_override_lists_the_parameters_there_are():
         rules.override(Params(), colour=3)
 
 
-def test_help_and_refusals_come_without_tensorflow():
-    """What takes TensorFlow's seconds to import must not stand before an answer that needs none of it."""
+@pytest.mark.parametrize(
+    "script, words",
+    [("train", ["--epochs", "0"]), ("evaluate", ["nowhere"]), ("compare", ["mnits"]), ("train", ["--resume", "--run-dir", "nowhere"])],
+)
+def test_help_and_refusals_come_without_tensorflow(script, words):
+    """TensorFlow takes seconds to import; no answer that needs none of it may wait for them."""
     code = (
-        "import sys, train\n"
-        "try: train.command_line(['--help'])\n"
+        f"import sys, {script}\n"
+        f"try: {script}.command_line(['--help'])\n"
         "except SystemExit: pass\n"
-        "assert train.command_line(['--epochs', '0']) == 2\n"
+        f"assert {script}.command_line({words!r}) == 2\n"
         "assert not {'tensorflow', 'keras', 'matplotlib'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
-    code = "import sys, tfdvae, evaluate; assert not {'tensorflow', 'keras', 'matplotlib'} & set(sys.modules)"
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_the_defaults_of_the_python_api_are_those_of_the_parameters():
+    from tfdvae.build import build_model
+    from tfdvae.data import load_dataset
+
+    for function in (build_model, load_dataset):
+        for name, parameter in inspect.signature(function).parameters.items():
+            if name not in ("name", "image_shape", "num_classes", "precision"):  # a model is built in one precision
+                assert parameter.default == getattr(Params(), name), name
+
+
+@pytest.mark.parametrize("value, plain", [(np.int64(4), 4), (np.float64(0.5), 0.5), ([np.int32(4)], (4,))])
+def test_numbers_of_numpy_become_python_s_own(value, plain):
+    assert rules.plain(value) == plain and type(rules.plain(value)) is type(plain)
 
 
 def test_an_edited_default_gets_a_sentence(tmp_path):

@@ -44,8 +44,8 @@ def test_runs_without_a_distance_are_listed_with_the_reason():
     ]
     placed = Difference("reconstruction", "dvae", (-1.0,), (0,), None, None)
     assert not_on_curve([placed], ("vae", "half"), rows).split("\n\n") == [
-        "Without a distance, rate beyond the curve: beyond (seed 0).",
-        "Without a distance, a VAE of the curve is missing: dvae (seeds 1, 2).",
+        "No distance, since its rate is outside the curve: beyond (seed 0).",
+        "No distance, since a VAE of the curve is missing: dvae (seeds 1, 2).",
     ]
 
 
@@ -148,7 +148,7 @@ def test_training_that_was_too_short_is_in_bold():
     ]
     table = [line for line in curves_section(rows, {}, tolerance=0.1).splitlines() if line.startswith("|")]
     assert table[2:] == ["| vae | 2 | 0.050 | 0.099 |", "| dvae | 1 | **0.100** | 0.000 |"]
-    assert "the training of dvae was too short" in shortness(rows, 0.1) and "of every variant was" in shortness(rows, 0.05)
+    assert "(see Over training): dvae. Longer" in shortness(rows, 0.1) and ": every variant. Longer" in shortness(rows, 0.05)
     assert shortness(rows, 0.2) == ""
 
 

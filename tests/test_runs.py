@@ -12,7 +12,7 @@ from conftest import ROOT
 import params
 import tfdvae
 from tfdvae.errors import InputError
-from tfdvae.runs import Run, checkpoint, files, lock, record, start
+from tfdvae.runs import Run, checkpoint, files, lock, origin, record, start
 from tfdvae.runs import folder as runs
 
 SMALL = {"model": "dvae", "channels": [4], "hidden_units": [10], "latent_dim": 3, "seed": 0}
@@ -26,7 +26,7 @@ def run(tmp_path):
     """A run folder with a record and the best weights of a model whose batch norm has seen images."""
     run = Run(tmp_path / "run")
     run.path.mkdir()
-    run.start(params=PARAMS, preset="digits", precision="float32", data=DATA, command="python train.py")
+    run.start(params_dict=PARAMS, preset="digits", precision="float32", data=DATA, command="python train.py", **origin.origin())
     model = checkpoint.build_from_record(run.read_record())
     images = np.random.default_rng(0).random((9, 6, 6, 1)).astype(np.float32)
     model.loss_terms(images, training=True)
@@ -220,6 +220,9 @@ def test_the_home_folder_is_expanded(run, monkeypatch):
 
 
 HOSTILE = [
+    (("format",), "x"),
+    (("format",), 1.5),
+    (("format",), True),
     (("params", "hidden_units"), [10**6, 10**6]),
     (("params", "latent_dim"), 10**9),
     (("params", "channels"), [4] * 10_000),
@@ -320,7 +323,7 @@ def test_a_pipe_in_the_place_of_a_file_does_not_block(run):
         content = run.file(name).read_bytes()
         run.file(name).unlink()
         os.mkfifo(run.file(name))
-        with pytest.raises(InputError, match="no plain file"):
+        with pytest.raises(InputError, match="not a regular file"):
             tfdvae.load(run.path)
         run.file(name).unlink()
         run.file(name).write_bytes(content)
@@ -396,9 +399,9 @@ def test_a_folder_that_was_held_for_nothing_is_gone_again(tmp_path):
 
 
 def test_the_revision_is_marked_where_code_differs_and_not_where_results_do(tmp_path, monkeypatch):
-    monkeypatch.setattr(record, "__file__", str(tmp_path / "tfdvae" / "runs" / "record.py"))
-    revision_now = record.git_revision.__wrapped__
-    monkeypatch.setattr(record, "git_revision", functools.cache(revision_now))
+    monkeypatch.setattr(origin, "__file__", str(tmp_path / "tfdvae" / "runs" / "origin.py"))
+    revision_now = origin.git_revision.__wrapped__
+    monkeypatch.setattr(origin, "git_revision", functools.cache(revision_now))
     (tmp_path / "results").mkdir()
     for name in ("setup.py", "results/report.md"):
         (tmp_path / name).write_text("first")
@@ -406,10 +409,10 @@ def test_the_revision_is_marked_where_code_differs_and_not_where_results_do(tmp_
     who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
     for words in (("init", "-q"), ("add", "."), (*who, "commit", "-qm", "first")):
         subprocess.run(["git", *words], cwd=tmp_path, check=True)
-    revision = record.git_revision()
+    revision = origin.git_revision()
     assert len(revision) == 40
     (tmp_path / "results" / "report.md").write_text("second")
     assert revision_now() == revision
     (tmp_path / "setup.py").write_text("second")
     assert revision_now() == f"{revision} with changes"
-    assert record.git_revision() == revision, "the process began with the code before the change"
+    assert origin.git_revision() == revision, "the process began with the code before the change"

@@ -184,6 +184,10 @@ def refused(trained, *words, script="train.py"):
         (["--pixel-range", "signed"], "likelihood: received 'bernoulli'"),
         (["--run-dir", "runs/digits-vae-seed0"], "holds a run already"),
         (["--resume"], "run_dir: received none with resume"),
+        (
+            ["--resume", "--run-dir", "runs/digits-vae-seed0/best.safetensors"],
+            "is a file inside a run; expected the run's folder; give runs",
+        ),
         (["--resume", "--run-dir", "new"], "run_dir: received new with resume, where no run is saved; expected the folder of a run"),
         (["--hidden-units", *["8"] * 65], "hidden_units: received .*expected at most 64 whole numbers"),
         (["--resume", "--overwrite", "--run-dir", "new"], "overwrite: received together with resume"),
@@ -252,7 +256,7 @@ def test_classes_are_asked_for_only_where_they_are_needed(tmp_path, folder_of_cl
     loose = f"folder:{folder_of_classes / 'bright'}"
     tiny = {"epochs": 1, "channels": (4,), "hidden_units": (8,), "batch_size": 8, "latent_dim": 2, "dataset": loose}
     for model, extra in (("classifier", {}), ("vae", {"label_weight": 1.0})):
-        with pytest.raises(InputError, match="no classes"):
+        with pytest.raises(InputError, match=r"for images without classes; folder:.* has none: give each class a folder"):
             train.main(model=model, run_dir=str(tmp_path / "new"), **tiny, **extra)
         assert not (tmp_path / "new").exists()
     path = train.main(model="dae", memory_limit=1e-9, run_dir=str(tmp_path / "run"), **tiny)  # streamed

@@ -6,6 +6,7 @@ import random
 import types
 
 from . import blocks, corruptions, likelihoods, models, networks, priors, rules, schedules
+from .errors import refusal
 
 MODELS = {
     "ae": models.Autoencoder,
@@ -61,9 +62,9 @@ def build_model(
     """
     arguments = locals()
     rules.check({name: value for name, value in arguments.items() if name in rules.RULES})
-    rules.check_classes(model, label_weight, num_classes)
+    rules.check_classes(model, label_weight, num_classes, "give num_classes above 0")
     if precision == "auto":
-        raise rules.refusal("precision", precision, "float32 or bfloat16 to build a model")
+        raise refusal("precision", precision, "float32 or bfloat16 to build a model")
     parts = Parts(types.SimpleNamespace(**arguments))
     with initializers_seeded(seed):
         built = MODELS[model](**MODELS[model].arguments(parts), seed=seed, name=model)

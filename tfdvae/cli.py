@@ -12,7 +12,7 @@ from typing import Annotated
 import tyro
 
 from . import rules
-from .errors import Fault, InputError, printable
+from .errors import Fault, InputError, nearest, printable
 from .interrupts import Interrupted, Interrupts
 from .version import __version__
 
@@ -29,6 +29,7 @@ def exit_status(name, work, kept=None):
     try:
         with interrupts.handled():
             work(interrupts)
+        sys.stdout.flush()
     except InputError as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 2
@@ -99,10 +100,10 @@ class _Parser:
         self.fields = {field.name: field for field in dataclasses.fields(kind)}
         groups = {}
         for name, (heading, comment) in _described(kind).items():
-            kind = self.fields[name].type
-            if kind is bool and name not in rules.RULES:  # off unless it is given, so there is no --no-NAME
-                kind = tyro.conf.FlagCreatePairsOff[bool]
-            annotated = Annotated[kind, tyro.conf.arg(help=comment)]
+            type_ = self.fields[name].type
+            if type_ is bool and name not in rules.RULES:  # off unless it is given, so there is no --no-NAME
+                type_ = tyro.conf.FlagCreatePairsOff[bool]
+            annotated = Annotated[type_, tyro.conf.arg(help=comment)]
             groups.setdefault(heading.replace(" ", "_"), []).append((name, annotated, dataclasses.field(default=getattr(defaults, name))))
         made = {heading: dataclasses.make_dataclass(heading, fields, frozen=True) for heading, fields in groups.items()}
         self.kind = dataclasses.make_dataclass(
@@ -112,8 +113,8 @@ class _Parser:
     def read(self, words):
         """Return the values of all fields (dict) and the words that belong to none; SystemExit where tyro refuses, and after --help."""
         with contextlib.redirect_stderr(io.StringIO()):  # tyro draws a box around its complaints
-            found, unread = tyro.cli(self.kind, args=words, return_unknown_args=True, **self.about)
-        return {name: value for group in vars(found).values() for name, value in vars(group).items()}, unread
+            options, unread = tyro.cli(self.kind, args=words, return_unknown_args=True, **self.about)
+        return {name: value for group in vars(options).values() for name, value in vars(group).items()}, unread
 
     def name_of(self, word):
         """Return the name of the field that an option sets, or raise InputError with the nearest option."""
@@ -125,7 +126,7 @@ class _Parser:
             return name.removeprefix("no_")
         names = [*self.fields, *(f"no_{known}" for known in switches)]
         flags = ["--" + known.replace("_", "-") for known in names]
-        near = rules.nearest(word.partition("=")[0], flags)
+        near = nearest(word.partition("=")[0], flags)
         hint = f"did you mean {near}? Expected" if near else "expected"
         raise InputError(f"{printable(word)}: no such option; {hint} one of those that --help lists.")
 
@@ -142,8 +143,6 @@ class _Parser:
 
 def _expected(field):
     """Return the values that an option takes, in words."""
-    if field.type is bool or "bool" in str(field.type):
-        return "no value after it"
     if field.name in rules.RULES:
         rule = rules.RULES[field.name]
         return (rule.expected or rule.kind) + (", with spaces between them" if "numbers" in rule.kind else "")
@@ -152,7 +151,7 @@ def _expected(field):
 
 def _described(kind):
     """Return name -> (heading, comment) of a dataclass's fields, from its source."""
-    found, heading, comment = {}, kind.__name__.lower(), []
+    described, heading, comment = {}, kind.__name__.lower(), []
     source = "".join(inspect.getsource(base) for base in reversed(kind.__mro__) if dataclasses.is_dataclass(base))
     for line in map(str.strip, source.splitlines()):
         if line.startswith("# ---- "):
@@ -160,6 +159,6 @@ def _described(kind):
         elif line.startswith("#"):
             comment.append(line.removeprefix("#").strip())
         elif match := re.match(r"(\w+): ", line):
-            found[match[1]] = heading, " ".join(comment)
+            described[match[1]] = heading, " ".join(comment)
             comment = []
-    return found
+    return described

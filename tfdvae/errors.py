@@ -1,6 +1,7 @@
 """Failures as sentences: an `InputError` is for the user to mend, a `Fault` comes from the machine."""
 
 import contextlib
+import difflib
 import re
 
 
@@ -33,6 +34,25 @@ def counted(number, noun):
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def refusal(name, value, expected, advice=""):
+    """Return the InputError for a value: it names the parameter, the value, the expected values and a way out."""
+    received = repr(tuple(value) if isinstance(value, list) else value)  # as a record gives it back, a tuple is a list
+    received = received if len(received) <= 200 else f"{received[:200]}…"
+    return InputError(f"{name}: received {received}; expected {expected}{advice and '; ' + advice}.")
+
+
+def unknown(name, value, known, advice=""):
+    """Return the InputError for a name that is not among those known, with the nearest of them."""
+    near = nearest(value, known)
+    hint = f"did you mean {near}? Expected" if near else "expected"
+    return InputError(f"{name}: received {value!r}; {hint} one of {', '.join(known)}{advice and '; ' + advice}.")
+
+
+def nearest(name, known):
+    """Return the known name that is nearest to a misspelt one, or None where none is near."""
+    return next(iter(difflib.get_close_matches(str(name), known, 1, cutoff=0.7)), None)
+
+
 @contextlib.contextmanager
 def reported_as_fault(folder, kept):
     """Turn failures of the machine into `Fault`: files that cannot be written or read, memory that ran out, an error in TensorFlow.
@@ -55,6 +75,8 @@ def _failure_of_machine(error, folder):
 
     TensorFlow's exceptions are known by their names: this module is also used where TensorFlow must not be imported.
     """
+    if isinstance(error, BrokenPipeError):  # the reader of our output has ended, which is for `cli.exit_status`
+        return None
     kinds = {kind.__name__ for kind in type(error).__mro__}
     if isinstance(error, OSError):
         return f"{error.filename or folder} cannot be written or read ({error.strerror or reason(error)})"

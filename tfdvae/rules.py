@@ -5,13 +5,13 @@ the same sentence. It needs no TensorFlow.
 """
 
 import dataclasses
-import difflib
 import inspect
 import math
+import numbers
 from collections.abc import Callable
 from typing import Literal, get_args
 
-from .errors import InputError
+from .errors import refusal, unknown
 
 Model = Literal["ae", "dae", "vae", "dvae", "im_dvae", "classifier"]
 Network = Literal["conv", "r0", "r1", "mlp", "linear"]
@@ -27,6 +27,9 @@ VARIATIONAL = ("vae", "dvae", "im_dvae")  # models with a posterior and a prior
 DENSE = ("mlp", "linear")  # networks without convolutions
 CORRUPTIONS = ("gaussian", "masking", "salt_and_pepper")
 VARIANCE = "variance_"  # before a dataset's name
+
+# parameters that a classifier has in common with the runs whose outputs it judges
+JUDGED_ALIKE = ("dataset", "image_size", "pixel_range")
 
 # Far beyond use: a larger value is a typo, or comes from a run folder that was made to fill the memory.
 WIDTH_LIMIT, LAYERS_LIMIT, SIDE_LIMIT, COUNT_LIMIT = 2**20, 64, 2**14, 2**31 - 1  # units, layers, pixels, epochs or images
@@ -172,25 +175,6 @@ def check_value(name, value, rule=None):
         raise refusal(name, value, expected)
 
 
-def refusal(name, value, expected, advice=""):
-    """Return the InputError for a value: it names the parameter, the value, the expected values and a way out."""
-    received = repr(tuple(value) if isinstance(value, list) else value)  # as a record gives it back, a tuple is a list
-    received = received if len(received) <= 200 else f"{received[:200]}…"
-    return InputError(f"{name}: received {received}; expected {expected}{advice and '; ' + advice}.")
-
-
-def unknown(name, value, known, advice=""):
-    """Return the InputError for a name that is not among those known, with the nearest of them."""
-    near = nearest(value, known)
-    hint = f"did you mean {near}? Expected" if near else "expected"
-    return InputError(f"{name}: received {value!r}; {hint} one of {', '.join(known)}{advice and '; ' + advice}.")
-
-
-def nearest(name, known):
-    """Return the known name that is nearest to a misspelt one, or None where none is near."""
-    return next(iter(difflib.get_close_matches(str(name), known, 1, cutoff=0.7)), None)
-
-
 # ---- parameters that must fit together; a rule applies wherever all the values that it reads are given
 
 
@@ -226,7 +210,11 @@ def _pseudo_inputs_are_normalised_together(prior, prior_components):
 
 def _plateau_watches_a_loss_that_can_fall(learning_rate_schedule, kl_schedule):
     if learning_rate_schedule == "plateau" and kl_schedule != "constant":
-        raise refusal("learning_rate_schedule", "plateau", "another one with a kl_schedule, which raises the loss that plateau watches")
+        raise refusal(
+            "learning_rate_schedule",
+            "plateau",
+            "another schedule: a kl_schedule raises the loss, and plateau would take that for no progress",
+        )
 
 
 def _gates_multiply_a_corrupted_input(model, gate):
@@ -237,7 +225,7 @@ def _gates_multiply_a_corrupted_input(model, gate):
 def _only_a_classifiers_images_are_varied(model, shift, blur):
     for name, value, done in (("shift", shift, "moved"), ("blur", blur, "blurred")):
         if value and model != "classifier":
-            raise refusal(name, value, f"0 for a {model}", f"only a classifier's images are {done}")
+            raise refusal(name, value, f"0 for model {model}", f"only a classifier's images are {done}")
 
 
 def _bernoulli_needs_pixels_in_0_1(model, likelihood, pixel_range):
@@ -264,7 +252,7 @@ def _two_stages_need_two_encoders(model, propagate, share_encoder):
 
 def _labels_train_variational_models(model, label_weight):
     if label_weight and model not in (*VARIATIONAL, "classifier"):
-        raise refusal("label_weight", label_weight, f"0 for a {model}, which is trained without labels", "choose vae or dvae")
+        raise refusal("label_weight", label_weight, f"0 for model {model}, which is trained without labels", "choose vae or dvae")
 
 
 COMBINATIONS = {
@@ -308,19 +296,24 @@ def check_names(values):
             raise unknown("parameter", name, tuple(RULES))
 
 
+def plain(value):
+    """Return a list as a tuple, and a number of NumPy as Python's own."""
+    if isinstance(value, list | tuple):
+        return tuple(map(plain, value))
+    return value.item() if isinstance(value, numbers.Number) and hasattr(value, "item") else value
+
+
 def override(params, **values):
     """Return a dataclass of parameters with some values replaced and all of them checked."""
     check_names(values)
-    params = dataclasses.replace(params, **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    params = dataclasses.replace(params, **{name: plain(value) for name, value in values.items()})
     check(dataclasses.asdict(params))
     return params
 
 
-def check_classes(model, label_weight, num_classes, dataset="these images"):
+def check_classes(model, label_weight, num_classes, advice):
     """Raise InputError where a model needs classes and its images have none."""
-    if num_classes:
-        return
-    if model == "classifier":
-        raise InputError(f"dataset: received {dataset}, which has no classes; expected one folder per class for a classifier.")
-    if label_weight:
-        raise InputError(f"label_weight: received {label_weight} with {dataset}, which has no classes; expected 0.")
+    if model == "classifier" and not num_classes:
+        raise refusal("model", model, "another model for images without classes", advice)
+    if label_weight and not num_classes:
+        raise refusal("label_weight", label_weight, "0 for images without classes", advice)

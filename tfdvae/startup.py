@@ -8,7 +8,7 @@ import signal
 import sys
 
 # Lines of information (I0000 …) and the notices around them. Warnings, errors and all other lines pass. TensorFlow reports a missing
-# CUDA as an error; on a machine without an NVIDIA device it is none, so NO_CUDA is hidden there.
+# CUDA as an error; on a machine without an NVIDIA device it is not an error, so NO_CUDA is hidden there.
 CHATTER = rb"^I\d{4} |^WARNING: All log messages before absl::InitializeLog|^To enable the following instructions:"
 NO_CUDA = rb"|^[WE]\d{4} .*(cuInit|cuda drivers|libcuda)"
 RETRACED = "triggered tf.function retracing"  # a warning about many tf.functions; every run needs its own

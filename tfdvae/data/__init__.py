@@ -1,6 +1,6 @@
 """Named datasets to training, validation and test pipelines of float32 images."""
 
-from .load import check_unchanged, dataset_arguments, describe, load_dataset
+from .load import check_unchanged, dataset_arguments, describe, load_dataset, load_recorded
 from .pipeline import TEST, TRAIN, VALIDATION, Dataset, images_and_labels, images_of
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "images_and_labels",
     "images_of",
     "load_dataset",
+    "load_recorded",
 ]

@@ -111,6 +111,13 @@ def dataset_arguments(params_dict):
     return {"name": params_dict["dataset"]} | {name: params_dict[name] for name in names}
 
 
+def load_recorded(record):
+    """Return the dataset of a run's record; raise InputError where it has changed since."""
+    dataset = load_dataset(**dataset_arguments(record["params"]))
+    check_unchanged(dataset, record["data"])
+    return dataset
+
+
 def describe(dataset):
     """Return the description of a dataset for a run's record, as plain values."""
     names = ("image_shape", "class_names", "sizes", "note", "test_fingerprint", "stored_fingerprint")
@@ -122,10 +129,10 @@ def check_unchanged(dataset, described):
 
     A changed folder would mix test images with training images, and a resumed run would go on with different images.
     """
-    now, described = (json.loads(json.dumps(each)) for each in (describe(dataset), described))  # tuples and lists alike
+    now, described = (json.loads(json.dumps(values)) for values in (describe(dataset), described))  # tuples and lists alike
     changed = [name.replace("_", " ") for name, value in now.items() if described.get(name) != value and name != "note"]
     if changed:
         raise InputError(
-            f"dataset: {dataset.name} is not the dataset that the run was trained on: expected the same data, received another "
-            f"{', '.join(changed)}; restore the data or train again."
+            f"dataset: {dataset.name} is not the dataset that the run was trained on: these differ: {', '.join(changed)}; restore the "
+            "data, or train again."
         )

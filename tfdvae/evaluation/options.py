@@ -71,7 +71,7 @@ def _check_judge(judge, params_dict, records):
     if params_dict["model"] != "classifier":
         raise InputError(f"classifier: {judge} is a {params_dict['model']}; expected the run of a classifier; train one.")
     for record in records:
-        for name in ("dataset", "image_size", "pixel_range"):
+        for name in rules.JUDGED_ALIKE:
             expected = record["params"][name]
             if params_dict[name] != expected:
                 raise InputError(f"classifier: {judge} was trained with {name} {params_dict[name]}; expected {expected}, as for the run.")

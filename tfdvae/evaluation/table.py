@@ -58,14 +58,13 @@ def table_markdown(evaluations):
     forms = {"reconstruction": PLAIN, "kl": PLAIN, "neg_elbo": PLAIN, "error": PERCENT} | {
         name: form for name, (_, *form) in further.items()
     }
-    labelled = list(zip(labels(evaluations, ("{model}, seed {seed}", "{run}")), evaluations))
-    for label, evaluation in labelled:
-        lines.append(_row(label, evaluation.params_dict, [_cell(_value(evaluation.summary, name), *form) for name, form in forms.items()]))
+    for label, evaluation in zip(labels(evaluations, ("{model}, seed {seed}", "{run}")), evaluations):
+        values = [_mean_and_error(evaluation.summary, name) for name in forms]
+        lines.append(_row(label, evaluation.params_dict, values, forms))
     seeds = _same_but_for_seed(evaluations)
-    for group in seeds:
-        spreads = [_over_seeds([_value(evaluation.summary, name) for evaluation in group]) for name in forms]
-        label = f"{group[0].params_dict['model']}, {len(group)} seeds"
-        lines.append(_row(label, group[0].params_dict, [_cell(spread, *form) for spread, form in zip(spreads, forms.values())]))
+    for label, group in zip(_labels_of_groups(seeds), seeds):
+        values = [_over_seeds([_mean_and_error(evaluation.summary, name) for evaluation in group]) for name in forms]
+        lines.append(_row(label, group[0].params_dict, values, forms))
     counts = " or ".join(f"{n:,}" for n in sorted({evaluation.summary["n"] for evaluation in evaluations}))
     lines += ["", f"Nats per image, squared errors per pixel; mean ± standard error over {counts} test images."]
     if seeds:
@@ -75,8 +74,9 @@ def table_markdown(evaluations):
     return "\n".join(lines) + "\n"
 
 
-def _row(label, params_dict, cells):
-    return f"| {label} | {params_dict['dataset']} | {' | '.join(cells)} |"
+def _row(label, params_dict, values, forms):
+    """Return a row: values are (mean, spread) or None, in the order of forms."""
+    return f"| {label} | {params_dict['dataset']} | {' | '.join(_cell(value, *form) for value, form in zip(values, forms.values()))} |"
 
 
 def _same_but_for_seed(evaluations):
@@ -88,12 +88,23 @@ def _same_but_for_seed(evaluations):
     return [group for group in groups.values() if len({evaluation.params_dict["seed"] for evaluation in group}) == len(group) >= 2]
 
 
+def _labels_of_groups(groups):
+    """Return a label for each group of seeds: its model, and the parameters in which groups of that model and dataset differ."""
+    settings = [group[0].params_dict for group in groups]
+    labels = []
+    for own, group in zip(settings, groups):
+        like = [other for other in settings if (other["model"], other["dataset"]) == (own["model"], own["dataset"])]
+        differing = [name for name in own if name not in ("seed", "run_dir") and len({repr(other.get(name)) for other in like}) > 1]
+        labels.append(", ".join([own["model"], *(f"{name} {own[name]}" for name in differing), f"{len(group)} seeds"]))
+    return labels
+
+
 def _over_seeds(values):
-    """Return mean and standard deviation of the means of several runs, as a summary stores them."""
+    """Return mean and standard deviation over runs of their means; None where a run has none."""
     if None in values:
         return None
-    means = [value["mean"] for value in values]
-    return {"mean": statistics.fmean(means), "standard_error": statistics.stdev(means)}
+    means = [mean for mean, _ in values]
+    return statistics.fmean(means), statistics.stdev(means)
 
 
 def _further(evaluations):
@@ -106,8 +117,10 @@ def _error_name(summary):
     return "error" if "error" in summary else "error_of_output"
 
 
-def _value(summary, name):
-    return summary.get(_error_name(summary) if name == "error" else name)
+def _mean_and_error(summary, name):
+    """Return mean and standard error of a summary's value, or None where it has none."""
+    value = summary.get(_error_name(summary) if name == "error" else name)
+    return None if value is None else (value["mean"], value["standard_error"])
 
 
 def _mean(summary, name):
@@ -118,5 +131,5 @@ def _cell(value, scale, decimals, unit):
     """Return a mean and its spread as text; "" where there is no value."""
     if value is None:
         return ""
-    mean, spread = value["mean"], value["standard_error"]
+    mean, spread = value
     return f"{scale * mean:.{decimals}f}{'' if spread is None else f' ± {scale * spread:.{decimals}f}'}{unit}"

@@ -18,7 +18,6 @@ class Model(keras.Model):
 
     reconstructs = False  # whether the model has `reconstruct`, `output`, `codes` and `likelihood`
     generates = False  # whether the model has a prior, `sample` and `output_of_prior`; `encode` then returns mean and log-variance
-    needs_classes = False
     gate = False  # whether the output is the input times a gate; the model then has `gates` and `corrupted`
     term_names = ("loss",)
     config_names = ()  # constructor arguments that `get_config` reads from attributes of the same names

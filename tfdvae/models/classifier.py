@@ -14,7 +14,6 @@ class Classifier(Model):
         network: layer, images -> (B, classes) logits.
     """
 
-    needs_classes = True
     term_names = ("loss", "error")
     config_names = ("network",)
 

@@ -108,7 +108,7 @@ def read(path, limit):
     """
     found = os.stat(path)
     if not stat.S_ISREG(found.st_mode):
-        raise Damaged("it is no plain file")
+        raise Damaged("it is not a regular file")
     if found.st_size > limit:
         raise Damaged(f"it has {found.st_size:,} bytes, and {limit:,} are the most that it could have")
     return path.read_bytes()
@@ -123,7 +123,7 @@ def unsealed(content):
     """Return the dict of bytes that `sealed` made.
 
     Raises:
-        Damaged: it is none, or differs from its digest.
+        Damaged: it is not such a file, or differs from its digest.
     """
     try:
         values = json.loads(content)
@@ -191,7 +191,7 @@ def unpacked_tensors(path, expected=None, prefix=""):
 def _opened_tensors(path):
     """Open a safetensors file, turning every failure into Damaged."""
     if not stat.S_ISREG(os.stat(path).st_mode):
-        raise Damaged("it is no plain file")
+        raise Damaged("it is not a regular file")
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             yield file
@@ -236,8 +236,8 @@ def unpacked(content):
     """Return the named arrays of the bytes of an .npz file.
 
     Raises:
-        Damaged: it is none, or holds anything but one-dimensional arrays of plain numbers, or more than `PACKED_LIMIT` of them. Sizes
-            are checked before memory is taken.
+        Damaged: it is not such a file, or holds anything but one-dimensional arrays of plain numbers, or more than `PACKED_LIMIT` of
+            them. Sizes are checked before memory is taken.
     """
     arrays = {}
     try:

@@ -29,7 +29,7 @@ import time
 from ..errors import InputError, printable, reason
 from ..version import FORMAT
 from . import files, lock
-from .record import git_revision, history_of, read_record, versions
+from .record import history_of, read_record
 
 RECORD, HISTORY, BEST, LAST, PREVIOUS = "run.json", "history.csv", "best.safetensors", "last.safetensors", "previous.safetensors"
 METRICS, PER_IMAGE, TENSORBOARD, FRAMES = "metrics.json", "per_image.npz", "tensorboard", "frames"
@@ -84,8 +84,8 @@ class Run:
 
     # ---- the record
 
-    def start(self, *, params, preset, precision, data, command):
-        """Discard a run in the folder, and record what this one is: enough to build its model again and to know its origin.
+    def start(self, *, params_dict, preset, precision, data, command, versions, git):
+        """Discard the run in the folder, and write the record of a new one: enough to build its model and to know its origin.
 
         Raises:
             OSError: the folder cannot be written.
@@ -93,11 +93,11 @@ class Run:
         record = {
             "format": FORMAT,
             "preset": preset,
-            "params": params,
+            "params": params_dict,
             "precision": precision,
             "data": data,
-            "versions": versions(),
-            "git": git_revision(),
+            "versions": versions,
+            "git": git,
             "command": command,
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }
@@ -138,10 +138,11 @@ class Run:
             raise InputError(f"checkpoint: {self} is a file; {expected}.")
         raise InputError(f"checkpoint: {printable(self)} does not exist; {expected}.")
 
-    def note_differences(self, record):
-        """Print what differs from the start of the run and may change its numbers: versions, code, machine."""
+    @staticmethod
+    def note_differences(record, origin):
+        """Print the differences between the origin of a run's start and this one; they may change its numbers."""
         started = record["versions"] | {"git revision": record.get("git")}
-        now = versions() | {"git revision": git_revision()}
+        now = origin["versions"] | {"git revision": origin["git"]}
         changed = [name for name, value in now.items() if started.get(name) != value]
         if changed:
             other = ", ".join(f"{name} {printable(started.get(name))} instead of {now[name]}" for name in changed)
@@ -256,7 +257,7 @@ class Run:
         return {int(path.stem): path for path in sorted(self.file(FRAMES).glob("*.png")) if path.stem.isdecimal()}
 
     def write_picture(self, name, content):
-        """Write one of `PICTURES` that is bytes already."""
+        """Write a picture, as bytes."""
         files.write(self.file(name), content)
 
     def remove_pictures(self):

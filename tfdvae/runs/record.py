@@ -1,13 +1,6 @@
-"""The record of a run, `run.json`: its format, its parameters, and the code and the machine that it came from."""
+"""The record of a run, `run.json`: its format, its form and its parameters."""
 
-import functools
 import json
-import os
-import pathlib
-import platform
-import subprocess
-
-import numpy as np
 
 from .. import rules
 from ..errors import InputError, printable
@@ -92,6 +85,7 @@ def _check_form(record):
             and isinstance(names, list)
             and all(isinstance(name, str) for name in names)
             and "preset" in record
+            and type(record.get("format", 1)) is int
         )
     except (KeyError, TypeError):
         valid = False
@@ -113,38 +107,10 @@ def history_of(metadata):
     for number, row in enumerate(rows, 1):
         numbers = all(type(value) in (int, float) and abs(value) < 1e300 for value in row.values())
         if row.get("epoch") != number or set(row) != terms or not numbers or not {"loss"} <= validated <= terms:
-            raise files.Damaged(f"row {number} of its history is none")
+            raise files.Damaged(f"row {number} of its history is malformed")
     return rows
 
 
 def as_json(values):
     """Return plain values as a record gives them back: tuples have become lists."""
     return json.loads(json.dumps(values))
-
-
-def versions():
-    """Return what numbers depend on beside parameters and data: versions, and the machine's devices."""
-    import keras
-    import tensorflow as tf
-
-    own = {"tfdvae": __version__, "python": platform.python_version()}
-    gpus = [tf.config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in tf.config.list_physical_devices("GPU")]
-    devices = ", ".join([f"{platform.machine()} with {os.cpu_count()} cores", *gpus])
-    return own | {"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__, "devices": devices}
-
-
-@functools.cache  # the code was read when the process began, and a checkout may move on while a study trains
-def git_revision():
-    """Return the revision of the running code, marked where files outside results/ differ from it, or None outside a checkout."""
-    root = pathlib.Path(__file__).parents[2]
-    if not (root / "setup.py").exists():  # installed; a checkout around it would be another project's
-        return None
-
-    def git(*words):
-        return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        changed = git("status", "--porcelain", "-uno", "--", ".", ":!results")  # where a study writes its report while it runs
-        return git("rev-parse", "HEAD") + (" with changes" if changed else "")
-    except (OSError, subprocess.CalledProcessError):
-        return None

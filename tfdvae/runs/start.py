@@ -48,6 +48,36 @@ def new_runs(params_dict, name=""):
             yield Run(path)
 
 
+def goes_on(run_dir, resume, overwrite, named):
+    """Return whether a saved run goes on, rather than a new one starts.
+
+    Args:
+        run_dir: folder of the run, or "".
+        resume, overwrite: options of the command line.
+        named: whether a preset or a dataset is given, so that a new run may start where nothing is saved.
+
+    Raises:
+        InputError: the options contradict each other, or there is no run to resume.
+    """
+    if resume and overwrite:
+        raise InputError("overwrite: received together with resume; expected one of them; choose whether to discard the run.")
+    if (resume or overwrite) and not run_dir:
+        option = "resume" if resume else "overwrite"
+        raise InputError(f"run_dir: received none with {option}; expected the folder of the run; add --run-dir.")
+    run = Run(run_dir)
+    if not resume or run.exists:
+        return resume
+    if run.path.is_file():
+        run.read_record()  # refuses a file, naming the folder of its run
+    if not named:
+        raise InputError(
+            f"run_dir: received {run} with resume, where no run is saved; expected the folder of a run; correct it, or add a preset or "
+            "--dataset to start a new run there."
+        )
+    print(f"Nothing is saved in {run} yet: starting from the beginning.")
+    return False
+
+
 def saved_parameters(run, preset, overrides):
     """Return the parameters that a run was started with (dict).
 

@@ -22,9 +22,10 @@ TERMS = ("kl", *CURVE_OF)
 class Difference:
     """A variant's difference from the VAE, lower being better.
 
-    `kind` is "reconstruction", "error" or, of the VAE within, "vae_reconstruction" at equal KL, against the curve of the same seed; a term,
-    "neg_elbo" or a bound, against the baseline of the same seed, at the rate that each run has; or "denoised", the final reconstruction
-    against that of the VAE within.
+    kinds:
+        "reconstruction", "error", "vae_reconstruction" (of the VAE within): from the curve of the same seed, at equal KL.
+        a term, "neg_elbo", "bound_K": from the baseline of the same seed; each run has its own rate.
+        "denoised": the final reconstruction minus that of the VAE within.
     """
 
     kind: str
@@ -100,7 +101,7 @@ def matched_rate(means, curve):
 def leave_one_out(means, curve):
     """Return the distance of each inner VAE of the curve from the curve through the others, in the form of `matched_rate`.
 
-    This is the error of an interpolation across twice the gap; with every VAE in its place the error is smaller.
+    The gap is twice as wide without this VAE, so the error of the full curve is smaller.
     """
     of_curve, found = {key: each for key, each in means.items() if key[0] in curve}, {}
     for variant in curve if len(curve) > 2 else ():  # one VAE alone is no curve

@@ -90,8 +90,7 @@ def provide_judge(name, study, folder, training_folder, interrupts):
         results.write_judge(judge, train_run(params_dict, f"python compare.py {name}", interrupts))
     record = judge.read_record()  # of a format that this version can load, since the classifier will run
     results.check_params(record["params"], study.judge_run_dict(), judge)
-    dataset = data.load_dataset(**data.dataset_arguments(record["params"]))
-    data.check_unchanged(dataset, record["data"])
+    dataset = data.load_recorded(record)
     for bound in study.bounds:
         if bound.images > dataset.sizes[data.TEST]:
             raise InputError(

@@ -1,5 +1,6 @@
 """The declaration of a study: its runs and their parameters, its judge, and its bounds."""
 
+import contextlib
 import dataclasses
 import re
 
@@ -41,11 +42,11 @@ class Study:
 
     def run_dict(self, variant, seed):
         """Return every parameter of a run."""
-        return complete(self.params_dict | self.variants[variant][0] | {"seed": seed}, "study", "add it in studies.py")
+        return complete(self.params_dict | self.variants[variant][0] | {"seed": seed}, "its declaration", "add it in studies.py")
 
     def judge_run_dict(self):
         """Return every parameter of the judge."""
-        return complete(self.judge_dict, "study", "add it in studies.py")
+        return complete(self.judge_dict, "its declaration", "add it in studies.py")
 
     def bounds_of(self, variant, seed):
         """Return (samples, images) of the bounds that a run's result should have."""
@@ -59,12 +60,25 @@ def label(key):
 
 def check_study(name, study):
     """Raise InputError at the first part of a study that cannot be used; the parameters of every variant are checked too."""
-    every = {variant: study.run_dict(variant, 0) for variant in study.variants}
-    for params_dict in (*every.values(), study.judge_run_dict()):
-        rules.check(params_dict)
+    every = {}
+    for variant in study.variants:
+        with _named(f"study {name}, variant {variant}"):
+            every[variant] = study.run_dict(variant, 0)
+            rules.check(every[variant])
+    with _named(f"study {name}, judge"):
+        rules.check(study.judge_run_dict())
     _check_variants(name, study, every)
     _check_curve(name, study, every)
     _check_bounds(name, study, every)
+
+
+@contextlib.contextmanager
+def _named(part):
+    """Put the name of a part of a study before the sentence of a refusal."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{part}: {error}") from None
 
 
 def _require(study_name, part, received, holds, expected):
@@ -75,7 +89,6 @@ def _require(study_name, part, received, holds, expected):
 def _check_variants(name, study, every):
     models, names = {params_dict["model"] for params_dict in every.values()}, list(every)
     measures = {tuple(params_dict[field] for field in ALIKE) for params_dict in every.values()}
-    judge, datasets = study.judge_run_dict(), {params_dict["dataset"] for params_dict in every.values()}
     for holds, expected in (
         (all(re.fullmatch(r"[\w.+-]+", variant) for variant in every), "names of letters, digits and _ . + -"),
         (all(seeds >= 1 for _, seeds in study.variants.values()), "at least one seed of each"),
@@ -84,9 +97,10 @@ def _check_variants(name, study, every):
         (len(measures) == 1, f"the same {', '.join(ALIKE)} for all, or their numbers cannot be compared"),
     ):
         _require(name, "variants", names, holds, expected)
-    of_judge = {field: judge[field] for field in ("model", "dataset")}
-    valid = judge["model"] == "classifier" and {judge["dataset"]} == datasets
-    _require(name, "judge", of_judge, valid, "the parameters of a classifier of the variants' dataset")
+    judge, seen = study.judge_run_dict(), {tuple(params_dict[field] for field in rules.JUDGED_ALIKE) for params_dict in every.values()}
+    of_judge = {field: judge[field] for field in ("model", *rules.JUDGED_ALIKE)}
+    valid = judge["model"] == "classifier" and {tuple(judge[field] for field in rules.JUDGED_ALIKE)} == seen
+    _require(name, "judge", of_judge, valid, f"a classifier with the variants' {', '.join(rules.JUDGED_ALIKE)}")
 
 
 def _check_curve(name, study, every):

@@ -1,6 +1,6 @@
 """The result of a finished run of a study: everything that the report needs, in files small enough to commit.
 
-run.json        the run's own record, as training wrote it: parameters, versions, git revision, data, command
+run.json        the run's own record: parameters, versions, git revision, data, command
 per_image.npz   terms of every test image, and whether the judge erred; bound_K, importance-weighted bounds of the first images
 pictures.npz    the outputs for the first test images and draws from the prior, as bytes
 metrics.json    summary and notes of the evaluation, history, and digests of the judge and of the files above; written last
@@ -101,8 +101,8 @@ def read(folder, params_dict, judge, bounds=()):
     check_params(trained, params_dict, folder)
     if judge != result.judge:
         raise InputError(
-            f"classifier: {folder} was judged by the one with digest {printable(result.judge)[:12]}, and the study has "
-            f"{'none' if judge is None else judge[:12]}; put that one back, or move the study's results away to have them made again."
+            f"classifier: {folder} was judged by a classifier of digest {printable(result.judge)[:12]}, and the study has "
+            f"{'none' if judge is None else judge[:12]}; restore the first, or move the study's results away and make them again."
         )
     for samples, images in bounds:
         if len(result.per_image.get(f"bound_{samples}", ())) != images:
@@ -137,7 +137,7 @@ def check_params(trained, params_dict, folder):
         if name != "run_dir" and trained[name] != value:
             raise InputError(
                 f"{name}: {folder} was made with {printable(trained[name])}, and the study has {value}; expected the same; move the folder "
-                "away, or put the study back."
+                "away, or restore the value in studies.py."
             )
 
 

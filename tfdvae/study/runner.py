@@ -11,9 +11,8 @@ from ..evaluation.run import Judge, Trained, evaluate_run
 from ..interrupts import Interrupts
 from ..runs import Run
 from ..runs.checkpoint import load_model
-from ..runs.record import git_revision
+from ..runs.origin import git_revision
 from ..runs.start import claimed
-from ..training.fit import make_deterministic
 from ..training.run import train
 from .results import Result, as_bytes, check_params, digest_of_judge, kept_terms
 
@@ -22,7 +21,7 @@ BOUND_BATCH = 100  # images; part of the definition of the bounds, since pixels 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """A run of a study in plain values: a process, here or elsewhere, needs nothing else to make its result."""
+    """A run of a study in plain values: beside it a process, here or elsewhere, needs the judge's folder and the data."""
 
     study: str
     variant: str
@@ -51,19 +50,17 @@ def run_job(job, interrupts=None):
     """
     interrupts = interrupts or Interrupts()
     run = train_run(job.params_dict, f"python compare.py {job.study}", interrupts)
-    make_deterministic(0)  # as after a training in this process
-    with run.locked():
-        judge = Run(job.judge)
-        trained = Trained(run, run.read_record(), load_model(run), _unchanged_data(run))
+    with run.locked(), reported_as_fault(run, run.resume_hint):
+        record, judge = run.read_record(), Run(job.judge)
+        trained = Trained(run, record, load_model(run), data.load_recorded(record))
         evaluation = evaluate_run(trained, Judge(judge, load_model(judge)))
         images, outputs = evaluation.grid
         samples = terms.prior_images(trained.model, terms.GRID, trained.dataset.pixel_range).numpy()
-        bounds = bounds_of(trained, job.bounds, interrupts)
         return Result(
-            run=trained.record,
+            run=record,
             summary=evaluation.summary,
             history=run.read_history(),
-            per_image=kept_terms(evaluation.per_image) | bounds,
+            per_image=kept_terms(evaluation.per_image) | bounds_of(trained, job.bounds, interrupts),
             pictures={"images": as_bytes(images), "outputs": as_bytes(outputs), "samples": as_bytes(samples)},
             notes=evaluation.notes,
             evaluated_by=git_revision(),
@@ -86,14 +83,6 @@ def train_run(params_dict, command, interrupts):
             train(run, params_dict, resume=run.exists, command=command, interrupts=interrupts)
     keras.backend.clear_session()  # or the models of all runs would stay in memory
     return run
-
-
-def _unchanged_data(run):
-    """Return the dataset that a run was trained on."""
-    record = run.read_record()
-    dataset = data.load_dataset(**data.dataset_arguments(record["params"]))
-    data.check_unchanged(dataset, record["data"])
-    return dataset
 
 
 def bounds_of(trained, bounds, interrupts):

@@ -7,8 +7,9 @@ from .figures import AT_EQUAL_RATE
 from .tables import difference_cells, values_of
 
 CURVES = {"neg_elbo": "−ELBO", "reconstruction": "reconstruction", "kl": "KL divergence"}
-CHORD = """ The curve has two points here, so it is a chord, which lies above a convex curve. A variant below it has not gained yet."""
-PRIORS = """ The prior of the curve is N(0, I). The distance of a variant with another prior contains the gain of that prior."""
+CHORD = """ This curve has only two points, so it is a straight line. A convex curve lies below that line: a variant below the line may only
+lie on the true curve."""
+PRIORS = """ The prior of the curve is N(0, I). For a variant with another prior, part of the distance comes from the prior."""
 
 
 def summary(name, results, missing):
@@ -29,14 +30,14 @@ def equal_rate(at_equal_rate, curve, rows, variants, tolerance):
     """Return the section on distances from the VAE's curve, with its method in words."""
     chord = len(curve) == 2
     priors = any("prior" in changes for changes in variants.values())
-    text = f"""A VAE with a smaller weight β of the KL has a lower reconstruction loss and a higher KL divergence, without any denoising. So
-each variant is compared with a curve of VAEs of several β, at its own KL divergence, the rate. The curve of a seed runs through the VAEs of
-that seed; between them it is a monotone piecewise cubic (PCHIP). At equal rate the difference in −ELBO is the difference in
+    text = f"""A VAE with a smaller weight β of the KL has a lower reconstruction loss and a higher KL divergence, without any denoising.
+So each variant is compared with a curve of VAEs of several β, at its own KL divergence, the rate. The curve of a seed runs through the
+VAEs of that seed; between them it is a monotone piecewise cubic (PCHIP). At equal rate the difference in −ELBO is the difference in
 reconstruction. Differences are paired: a run is compared with the VAEs of its own seed, on the same test images. There are two 95 %
-intervals: Student's over seeds, and a bootstrap over test images. Neither contains the uncertainty of the other. So a difference counts
-as shown only where zero is farther away than both intervals reach together (the root of the sum of the squares of their arms towards
-zero). One seed shows nothing. Among many comparisons some are shown by chance. All classifier errors are those of one
-judge.{CHORD if chord else ""}{PRIORS if priors else ""}
+intervals: Student's over seeds, and a bootstrap over test images. Each covers one kind of chance, the seeds or the images. Let a and b be
+the distances from the mean to the end of each interval that is nearer to zero. A difference counts as shown if it is larger than √(a² +
+b²). One seed shows nothing. Among many comparisons some are shown by chance. All classifier errors are those of one judge.
+{CHORD if chord else ""}{PRIORS if priors else ""}
 
 ![rate and distortion of every variant](figures/rate_distortion.png)
 """
@@ -61,9 +62,9 @@ def interpolation(curve, rows):
     distances = leave_one_out({(row["variant"], row["seed"]): row for row in rows}, curve)
     if not distances:
         return ""
-    text = """How exact is the curve? Each inner VAE was left out in turn; the table has its distance from the curve through the others.
-Below zero, the curve runs too high there, which flatters the variants. With every VAE in its place the curve is closer. No interval
-contains this error.
+    text = """How exact is the curve? Each inner VAE was left out in turn; the table has its distance from the curve through the others. A
+negative number means that the curve is too high there, so variants look better than they are. The full curve is closer. The intervals do
+not include this error.
 
 | left out | nats of reconstruction | points of error |
 |---|---|---|"""
@@ -79,7 +80,7 @@ def shortness(rows, tolerance):
     if not short:
         return ""
     named = ", ".join(short) if len(short) < len({row["variant"] for row in rows}) else "every variant"
-    return f"By the measure of this study (see Over training) the training of {named} was too short: more may change these distances."
+    return f"Not converged, by the measure of this study (see Over training): {named}. Longer training may change these distances."
 
 
 def not_on_curve(at_equal_rate, curve, rows):
@@ -90,8 +91,8 @@ def not_on_curve(at_equal_rate, curve, rows):
     for variant, seed in ((row["variant"], row["seed"]) for row in rows if row["variant"] not in curve):
         whole = all((vae, seed) in finished for vae in curve)
         if (variant, seed) not in placed:
-            reasons.setdefault("rate beyond the curve" if whole else "a VAE of the curve is missing", []).append((variant, seed))
-    return "\n\n".join(f"Without a distance, {reason}: {listed_runs(runs)}." for reason, runs in reasons.items())
+            reasons.setdefault("its rate is outside the curve" if whole else "a VAE of the curve is missing", []).append((variant, seed))
+    return "\n\n".join(f"No distance, since {reason}: {listed_runs(runs)}." for reason, runs in reasons.items())
 
 
 def listed_runs(keys):
@@ -108,15 +109,15 @@ def curves_section(rows, results, tolerance):
     bound = f"{tolerance:g} nat" if tolerance == 1 else f"{tolerance:g} nats"
     text = (
         "Lines are means over seeds; bands reach from the lowest to the highest seed. Training is long enough where the last fifth of the "
-        f"epochs (rounded up) lowers the best validation value by less than {bound}; larger values are in bold. The best epoch is that of "
-        "the lowest objective, a weighted sum of terms; a joint model's has two reconstruction terms."
+        f"epochs (rounded up) lowers the best validation value by less than {bound}; larger values are in bold. The best epoch has "
+        "the lowest validation loss. A joint model's loss contains both reconstruction terms."
     )
     if "im_dvae" in {result.run["params"]["model"] for result in results.values()}:
         text += " An im_dvae's validation values are for corrupted images."
     if {result.run["params"]["learning_rate_schedule"] for result in results.values()} == {"cosine_hold"}:
         text += (
-            " Flat does not mean converged: in the last fifth the learning rate is about a hundredth of its start, and more epochs before "
-            "it may lower all values further."
+            " Flat does not mean converged: in the last fifth the learning rate is about a hundredth of its start, and more epochs "
+            "at a higher rate may lower all values."
         )
     table = ["| variant | seeds | last fifth lowers the objective by at most | and −ELBO by |", "|---|---|---|---|"]
     for variant in dict.fromkeys(row["variant"] for row in rows):

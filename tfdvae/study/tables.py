@@ -74,7 +74,7 @@ def variants_table(variants, rows, differences, results):
         n = sum(row["variant"] == variant for row in rows)
         compared = difference_cells(against[variant], unit="") if variant in against else " | | | | "
         lines.append(f"| {variant} | {n} | {' | '.join(spread_cells(rows, variant))} | {compared} |")
-    text = "Mean ± standard deviation over seeds. Differences are between runs of the seeds that both have. Variants by their parameters:\n"
+    text = "Mean ± standard deviation over seeds. Differences are only for seeds that both variants have. What each variant changes:\n"
     listed = [f"- {v}: {', '.join(f'{name} {value}' for name, value in variants[v].items())}" for v in finished]
     notes = dict.fromkeys(f"Note: {note}." for result in results.values() for note in result.notes)
     return "\n".join([*lines, "", text, *listed, *(f"\n{note}" for note in notes)])
@@ -82,9 +82,9 @@ def variants_table(variants, rows, differences, results):
 
 def outputs_table(outputs, order, chord):
     """Return the two parts of joint models' distances: the VAE within from the curve, and the DAE's output from that of the VAE within."""
-    text = """A joint model makes two reconstructions from one latent, at one rate: the output of the VAE within, and the DAE's output for
-it. So its distance from the curve has two parts: that of the VAE within, and the difference that the DAE makes. A model that does not
-train the output within (`vae_weight` 0) is not listed.
+    text = """A joint model makes two reconstructions from one latent, at one rate: the output of the VAE within, and the DAE's output,
+made from the first. So its distance from the curve has two parts: that of the VAE within, and the difference that the DAE makes. A model
+that does not train the output within (`vae_weight` 0) is not listed.
 
 | variant | difference in reconstruction | pairs | | 95 %, over seeds | 95 %, over test images | |
 |---|---|---|---|---|---|---|
@@ -97,11 +97,11 @@ train the output within (`vae_weight` 0) is not listed.
 
 def bounds_table(results, bounds):
     """Return the importance-weighted bounds, `bounds` being term -> variant -> `Difference`, with fewer samples first."""
-    text = """Importance-weighted bounds on log p(x) of the first test images; the table has their number. Pixels are drawn once, black or
+    text = """The table shows importance-weighted bounds on log p(x), and how many test images each uses. Pixels are drawn once, black or
 white, with their grey value as probability. The encoder sees the grey image, as in training. Nats per image; lower is better. The gain of
-more samples is for the same images and seeds. Differences and intervals are those of the bounds. A bound has slack, which the gain
-indicates, and which may differ between models. These rows are not at equal rate: compare a joint model with a VAE of smaller β, where the
-table has one.
+more samples is for the same images and seeds. Differences and intervals are those of the bounds. A bound is not exact; the gain shows
+roughly by how much, which can differ between models. These rows are not at equal rate: compare a joint model with a VAE of smaller β,
+where the table has one.
 """
     lines = [
         "| variant | samples | test images | seeds | −log p(x) ≤ | with fewer samples | pairs | minus the vae's | 95 %, over seeds "

@@ -11,6 +11,7 @@ from ..evaluation import posterior, terms
 from ..runs.checkpoint import check_size, load_model, model_arguments
 from ..runs.files import remove_temporaries
 from ..runs.folder import LAST, PREVIOUS
+from ..runs.origin import origin
 from . import progress
 from .fit import fit, make_deterministic
 
@@ -38,7 +39,7 @@ def train(run, params_dict, *, preset=None, resume=False, command=None, callback
         record = run.read_record()
         data.check_unchanged(dataset, record["data"])
         check_size(run, record, (LAST, PREVIOUS))
-        run.note_differences(record)
+        run.note_differences(record, origin())
         remove_temporaries(run.path)
         precision = record["precision"]
     else:
@@ -46,7 +47,8 @@ def train(run, params_dict, *, preset=None, resume=False, command=None, callback
     arguments = model_arguments(params_dict, precision)
     model = build_model(image_shape=dataset.image_shape, num_classes=dataset.num_classes, **arguments)
     if not resume:
-        run.start(params=params_dict, preset=preset, precision=precision, data=data.describe(dataset), command=command)
+        described = {"precision": precision, "data": data.describe(dataset)}
+        run.start(params_dict=params_dict, preset=preset, command=command, **described, **origin())
     print(_introduction(run, params_dict, precision, model, dataset, resume))
     if dataset.note:
         print(f"Note: {dataset.note}.")
@@ -61,7 +63,8 @@ def train(run, params_dict, *, preset=None, resume=False, command=None, callback
 
 def check_data(params_dict, dataset):
     """Raise InputError where parameters and data do not fit together."""
-    rules.check_classes(params_dict["model"], params_dict["label_weight"], dataset.num_classes, dataset.name)
+    advice = f"{dataset.name} has none: give each class a folder, or choose another dataset"
+    rules.check_classes(params_dict["model"], params_dict["label_weight"], dataset.num_classes, advice)
     size, images = params_dict["batch_size"], dataset.sizes[data.TRAIN]
     if size > images:
         raise InputError(

@@ -61,10 +61,10 @@ def check_size(run, record, names):
         raise InputError(
             f"checkpoint: {run.file(RECORD)} describes a model that cannot be built ({reason(error)}); train the run again."
         ) from None
-    found = {name: run.file(name).stat().st_size for name in names if run.file(name).is_file()}
-    if found and max(found.values()) < size:
+    sizes = {name: run.file(name).stat().st_size for name in names if run.file(name).is_file()}
+    if sizes and max(sizes.values()) < size:
         raise InputError(
-            f"checkpoint: {run.file(max(found, key=found.get))} is truncated or damaged: it has {max(found.values()):,} bytes, and the "
+            f"checkpoint: {run.file(max(sizes, key=sizes.get))} is truncated or damaged: it has {max(sizes.values()):,} bytes, and the "
             f"weights of the model of {RECORD} take at least {size:,}; train the run again."
         )
 

@@ -106,11 +106,11 @@ def read(path, limit):
         FileNotFoundError, OSError: there is none, or it cannot be read.
         Damaged: it is something else or larger, and was not read.
     """
-    found = os.stat(path)
-    if not stat.S_ISREG(found.st_mode):
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
         raise Damaged("it is not a regular file")
-    if found.st_size > limit:
-        raise Damaged(f"it has {found.st_size:,} bytes, and {limit:,} are the most that it could have")
+    if status.st_size > limit:
+        raise Damaged(f"it has {status.st_size:,} bytes, and {limit:,} are the most that it could have")
     return path.read_bytes()
 
 

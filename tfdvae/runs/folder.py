@@ -125,10 +125,10 @@ class Run:
 
     def _refuse_what_is_no_folder(self):
         try:
-            found, is_file = self.path.is_dir(), self.path.is_file()
+            is_folder, is_file = self.path.is_dir(), self.path.is_file()
         except (OSError, ValueError):  # no path that this system could have
-            found = is_file = False
-        if found:
+            is_folder = is_file = False
+        if is_folder:
             return
         around = next((folder for folder in self.path.parents if is_file and (folder / RECORD).is_file()), None)
         if around is not None:

@@ -57,8 +57,8 @@ def t_interval(values):
     """Return the ends of Student's interval for the mean of independent values, or None for fewer than two."""
     if len(values) < 2:
         return None
-    found = scipy.stats.ttest_1samp(values, 0.0).confidence_interval(CONFIDENCE)
-    return float(found.low), float(found.high)
+    interval = scipy.stats.ttest_1samp(values, 0.0).confidence_interval(CONFIDENCE)
+    return float(interval.low), float(interval.high)
 
 
 def along_curve(rates, values):
@@ -82,8 +82,8 @@ def matched_rate(means, curve):
     Returns:
         dict (kind, variant) -> {seed: distance}; without the runs whose seed has no complete curve, or whose rate is beyond it.
     """
-    found = {}
-    of_curve = [term for term in dict.fromkeys(CURVE_OF.values()) if all(term in each for each in means.values())]
+    distances = {}
+    of_curve = [term for term in dict.fromkeys(CURVE_OF.values()) if all(term in terms for terms in means.values())]
     for seed in sorted({seed for _, seed in means}):
         if not all((variant, seed) in means for variant in curve):  # part of a curve is another curve
             continue
@@ -94,8 +94,8 @@ def matched_rate(means, curve):
             values = dict(zip(of_curve, map(float, expected(own["kl"]))))
             for kind, term in CURVE_OF.items():
                 if kind in own and math.isfinite(values.get(term, math.nan)):
-                    found.setdefault((kind, variant), {})[seed] = own[kind] - values[term]
-    return found
+                    distances.setdefault((kind, variant), {})[seed] = own[kind] - values[term]
+    return distances
 
 
 def leave_one_out(means, curve):
@@ -103,10 +103,10 @@ def leave_one_out(means, curve):
 
     The gap is twice as wide without this VAE, so the error of the full curve is smaller.
     """
-    of_curve, found = {key: each for key, each in means.items() if key[0] in curve}, {}
+    of_curve, distances = {key: terms for key, terms in means.items() if key[0] in curve}, {}
     for variant in curve if len(curve) > 2 else ():  # one VAE alone is no curve
-        found |= matched_rate(of_curve, [each for each in curve if each != variant])
-    return found
+        distances |= matched_rate(of_curve, [vae for vae in curve if vae != variant])
+    return distances
 
 
 def against_baseline(means, baseline, kind):
@@ -115,11 +115,11 @@ def against_baseline(means, baseline, kind):
     Args:
         means: (variant, seed) -> mean of a term over test images.
     """
-    found = {}
+    gaps = {}
     for (variant, seed), mean in means.items():
         if variant != baseline and (baseline, seed) in means:
-            found.setdefault((kind, variant), {})[seed] = mean - means[baseline, seed]
-    return found
+            gaps.setdefault((kind, variant), {})[seed] = mean - means[baseline, seed]
+    return gaps
 
 
 def differences(per_image, curve, baseline="vae"):
@@ -137,7 +137,7 @@ def differences(per_image, curve, baseline="vae"):
         means = {}
         for (run, term), average in zip(names, averages):
             means.setdefault(run, {})[term] = average
-        neg_elbos = {run: each["kl"] + each["reconstruction"] for run, each in means.items()}
+        neg_elbos = {run: terms["kl"] + terms["reconstruction"] for run, terms in means.items()}
         return matched_rate(means, curve) | against_baseline(neg_elbos, baseline, "neg_elbo")
 
     return _with_intervals([per_image[run][term] for run, term in names], of)
@@ -162,10 +162,10 @@ def denoising_differences(per_image):
     runs = [run for run, terms in per_image.items() if "vae_reconstruction" in terms]
 
     def of(averages):
-        found = {}
+        gains = {}
         for (variant, seed), average in zip(runs, averages):
-            found.setdefault(("denoised", variant), {})[seed] = average
-        return found
+            gains.setdefault(("denoised", variant), {})[seed] = average
+        return gains
 
     return _with_intervals([np.subtract(per_image[run]["reconstruction"], per_image[run]["vae_reconstruction"]) for run in runs], of)
 
@@ -176,13 +176,13 @@ def _with_intervals(columns, of):
     Images are resampled together for all runs, so that differences stay paired.
     """
     matrix = np.array(columns, np.float64)
-    found = of(matrix.mean(axis=1)) if len(matrix) else {}
-    if not found:
+    per_seed_of = of(matrix.mean(axis=1)) if len(matrix) else {}
+    if not per_seed_of:
         return []
 
     def means_over_seeds(images):
         again = of(matrix[:, images].mean(axis=1))
-        return np.array([np.mean([again.get(key, {}).get(seed, np.nan) for seed in found[key]]) for key in found])
+        return np.array([np.mean([again.get(key, {}).get(seed, np.nan) for seed in per_seed_of[key]]) for key in per_seed_of])
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", scipy.stats.DegenerateDataWarning)  # reported as None below
@@ -197,8 +197,8 @@ def _with_intervals(columns, of):
             rng=np.random.default_rng(0),
         ).confidence_interval
     ends = np.transpose([np.atleast_1d(intervals.low), np.atleast_1d(intervals.high)])
-    over_images = [tuple(map(float, each)) if np.all(np.isfinite(each)) else None for each in ends]
+    over_images = [tuple(map(float, pair)) if np.all(np.isfinite(pair)) else None for pair in ends]
     return [
         Difference(kind, variant, tuple(per_seed.values()), tuple(per_seed), t_interval(list(per_seed.values())), interval)
-        for ((kind, variant), per_seed), interval in zip(found.items(), over_images)
+        for ((kind, variant), per_seed), interval in zip(per_seed_of.items(), over_images)
     ]

@@ -19,7 +19,7 @@ def results_of(study, folder, consequence):
         consequence: what follows for a damaged result, in words.
     """
     judge = results.digest_of_judge(Run(folder / "classifier"))
-    found = {}
+    finished = {}
     for key in study.runs():
         path = folder / "runs" / label(key)
         try:
@@ -28,9 +28,9 @@ def results_of(study, folder, consequence):
             print(f"{path} is damaged ({error}): {consequence}.", flush=True)
             continue
         if result is not None:
-            found[key] = result
-    results.check_same_data({label(key): result for key, result in found.items()}, folder)
-    return found
+            finished[key] = result
+    results.check_same_data({label(key): result for key, result in finished.items()}, folder)
+    return finished
 
 
 def finish(name, study, folder, training_folder, interrupts):
@@ -57,7 +57,7 @@ def finish(name, study, folder, training_folder, interrupts):
     total = len(study.runs())
     done = total - len(jobs)
     for number, job in enumerate(jobs):
-        left = clock.left([each.key for each in jobs[number:]])
+        left = clock.left([job.key for job in jobs[number:]])
         print(f"{name}: {done} of {total} runs are done; next {job.variant}, seed {job.seed}; {left}", flush=True)
         began = time.monotonic()
         try:

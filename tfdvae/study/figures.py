@@ -48,7 +48,7 @@ def rate_distortion(points, curve, title):
             axis.plot(line, scale * values, color="0.6", linewidth=1.2, label="the VAE's curve", zorder=1)
         for variant, (colour, mark, _) in looks(points).items():
             rate, value = points[variant]["kl"], scale * points[variant][term]
-            spread = [each.std(ddof=1) if len(each) > 1 else None for each in (rate, value)]
+            spread = [values.std(ddof=1) if len(values) > 1 else None for values in (rate, value)]
             axis.errorbar(
                 rate.mean(),
                 value.mean(),
@@ -78,17 +78,17 @@ def gaps(differences):
     rows = max(sum(d.kind == kind for d in differences) for kind in kinds)
     figure = Figure(figsize=(5.2 * len(kinds), 1.4 + 0.45 * rows), layout="constrained")
     for axis, kind in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds):
-        chosen = [d for d in differences if d.kind == kind][::-1]
+        shown = [d for d in differences if d.kind == kind][::-1]
         scale = 100.0 if kind == "error" else 1.0
-        for y, d in enumerate(chosen):
+        for y, d in enumerate(shown):
             for offset, interval, colour in ((0.12, d.over_seeds, COLOURS[0]), (-0.12, d.over_images, COLOURS[1])):
                 if interval is not None:
                     axis.plot([scale * end for end in interval], [y + offset] * 2, color=colour, linewidth=2)
             axis.plot(scale * d.mean, y, "o", color="black", markersize=5)
             axis.plot([scale * value for value in d.per_seed], [y] * len(d.per_seed), "|", color="0.4", markersize=7)
         axis.axvline(0.0, color="0.6", linewidth=1)
-        axis.set_yticks(range(len(chosen)), [f"{d.variant} (n = {len(d.seeds)})" for d in chosen])
-        axis.set_ylim(-0.5, len(chosen) - 0.5)
+        axis.set_yticks(range(len(shown)), [f"{d.variant} (n = {len(d.seeds)})" for d in shown])
+        axis.set_ylim(-0.5, len(shown) - 0.5)
         axis.set_xlabel(AT_EQUAL_RATE[kind] + "\nminus the VAE's at the same rate; left is better")
         axis.spines[["top", "right"]].set_visible(False)
     labels = ("95 % over seeds (t)", "95 % over test images (bootstrap)")

@@ -39,10 +39,12 @@ def write(folder, name, study, results, judge_record):
     variants = {variant: changes for variant, (changes, _) in study.variants.items()}
     rows = [row_of(*key, result) for key, result in results.items()]
     per_image = {key: compared_terms(result) for key, result in results.items()}
-    found = differences(per_image, curve)
-    at_equal_rate = [d for d in found if d.kind in figures.AT_EQUAL_RATE]
-    outputs = [*(d for d in found if d.kind == "vae_reconstruction"), *denoising_differences(per_image)]
-    terms = sorted({term for each in per_image.values() for term in each if term.startswith("bound_")}, key=tables.samples_of)
+    of_variants = differences(per_image, curve)
+    at_equal_rate = [d for d in of_variants if d.kind in figures.AT_EQUAL_RATE]
+    outputs = [*(d for d in of_variants if d.kind == "vae_reconstruction"), *denoising_differences(per_image)]
+    terms = sorted(
+        {term for terms_of_run in per_image.values() for term in terms_of_run if term.startswith("bound_")}, key=tables.samples_of
+    )
     bounds = {term: {d.variant: d for d in bound_differences(per_image, term)} for term in terms}
 
     files.write(folder / "runs.csv", runs_csv(rows))
@@ -57,7 +59,7 @@ def write(folder, name, study, results, judge_record):
         tables.published_table(study.params_dict["dataset"], rows, results),
         *(["## The published claims", claims] if (claims := tables.claims_table(per_image, variants)) else []),
         "## Every variant",
-        tables.variants_table(variants, rows, found, results),
+        tables.variants_table(variants, rows, of_variants, results),
         *(["## Likelihood", tables.bounds_table(results, bounds)] if bounds else []),
         "## Over training",
         sections.curves_section(rows, results, study.convergence_tolerance),

@@ -255,6 +255,22 @@ def test_a_model_without_classes_is_refused_where_it_needs_them():
         build_model(image_shape=(8, 8, 1), model="vae", label_weight=0.5)
 
 
+@pytest.mark.parametrize(
+    "name, value", [("image_shape", (8, 8)), ("image_shape", (8, 8, 0)), ("image_shape", 8), ("num_classes", -1), ("num_classes", 2.5)]
+)
+def test_shapes_and_numbers_of_classes_are_checked(name, value):
+    from tfdvae.build import build_model
+
+    with pytest.raises(InputError, match=rf"^{name}: received .*; expected (height, width and channels|a tuple|a whole number)"):
+        build_model(**SMALL | {name: value})
+    assert build_model(**SMALL | {"latent_dim": np.int64(3), "image_shape": np.array([8, 8, 1]).tolist()}).latent_dim == 3
+
+
+def test_a_script_without_standard_output_works_all_the_same():
+    done = subprocess.run(f"{sys.executable} train.py --epochs x >&-", shell=True, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.startswith("train.py: epochs: received 'x'") and done.stderr.count("\n") == 1
+
+
 def test_every_choice_has_its_part():
     from tfdvae.build import MODELS
     from tfdvae.networks import NETWORKS

@@ -60,15 +60,17 @@ def build_model(
     Raises:
         InputError: an argument cannot be used, or the network cannot take images of this shape.
     """
-    arguments = locals()
+    arguments = {name: rules.plain(value) for name, value in locals().items()}
     rules.check({name: value for name, value in arguments.items() if name in rules.RULES})
+    rules.check_value("image_shape", arguments["image_shape"], rules.IMAGE_SHAPE)
+    rules.check_value("num_classes", arguments["num_classes"], rules.NUM_CLASSES)
     rules.check_classes(model, label_weight, num_classes, "give num_classes above 0")
     if precision == "auto":
         raise refusal("precision", precision, "float32 or bfloat16 to build a model")
     parts = Parts(types.SimpleNamespace(**arguments))
-    with initializers_seeded(seed):
-        built = MODELS[model](**MODELS[model].arguments(parts), seed=seed, name=model)
-        built.build((None, *image_shape))
+    with initializers_seeded(parts.chosen.seed):
+        built = MODELS[model](**MODELS[model].arguments(parts), seed=parts.chosen.seed, name=model)
+        built.build((None, *arguments["image_shape"]))
     return built
 
 

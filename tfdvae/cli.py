@@ -25,6 +25,9 @@ def exit_status(name, work, kept=None):
         work: function of `Interrupts`.
         kept: sentence about the files that an interrupted script keeps; None takes the sentence of the interruption.
     """
+    for stream in ("stdout", "stderr"):
+        if getattr(sys, stream) is None:  # closed by the caller, as by `>&-`
+            setattr(sys, stream, open(os.devnull, "w"))  # noqa: SIM115, for the whole process
     interrupts = Interrupts()
     try:
         with interrupts.handled():

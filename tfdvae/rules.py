@@ -84,6 +84,10 @@ def _is_whole(value):
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def _are_whole(values):
+    return isinstance(values, tuple | list) and all(map(_is_whole, values))
+
+
 def _whole(least, most, expected=""):
     return Rule("a whole number", _is_whole, expected or f"a whole number from {least} to {most}", lambda value: least <= value <= most)
 
@@ -97,9 +101,11 @@ def _widths(expected):
         return len(values) <= LAYERS_LIMIT and all(1 <= value <= WIDTH_LIMIT for value in values)
 
     expected = f"at most {LAYERS_LIMIT} whole numbers from 1 to {WIDTH_LIMIT}, {expected}"
-    return Rule(
-        "a tuple of whole numbers", lambda values: isinstance(values, tuple | list) and all(map(_is_whole, values)), expected, holds
-    )
+    return Rule("a tuple of whole numbers", _are_whole, expected, holds)
+
+
+def _is_shape(values):
+    return len(values) == 3 and all(1 <= value <= SIDE_LIMIT for value in values)
 
 
 def _form(expected, parse):
@@ -124,6 +130,8 @@ OWN = "or none for the network's own"
 WEIGHT = _number("a number of at least 0", lambda value: 0 <= value < math.inf)
 POSITIVE = _number("a number above 0", lambda value: 0 < value < math.inf)
 CORRUPTION = _form("gaussian:SIGMA, masking:FRACTION or salt_and_pepper:FRACTION, above 0, a fraction at most 1", parse_corruption)
+IMAGE_SHAPE = Rule("a tuple of whole numbers", _are_whole, f"height, width and channels, whole numbers from 1 to {SIDE_LIMIT}", _is_shape)
+NUM_CLASSES = _whole(0, WIDTH_LIMIT)
 RULES = {
     "dataset": Rule(DATASET, lambda value: isinstance(value, str), DATASET, _is_dataset),
     "image_size": _whole(0, SIDE_LIMIT, f"a number of pixels up to {SIDE_LIMIT}, or 0 for the dataset's own"),

@@ -419,6 +419,20 @@ def test_a_failure_in_any_part_of_a_job_is_a_fault(copy, monkeypatch):
         runner.run_job(job)
 
 
+def test_a_job_that_cannot_be_done_is_refused(finished, tmp_path):
+    judge, params_dict = str(finished / "results" / "digits" / "classifier"), STUDY.run_dict("vae", 0) | {"run_dir": str(tmp_path / "run")}
+    for changed, of_judge, message in (
+        ({"epochs": "3"}, judge, "epochs: received '3'; expected a whole number"),
+        ({}, str(finished / "runs" / "study-digits" / "vae-seed0"), "is a vae; expected the run of a classifier"),
+        ({"image_size": 16}, judge, "was trained with image_size 0; expected 16, as for the run"),
+    ):
+        with pytest.raises(InputError, match=message):
+            runner.run_job(runner.Job("digits", "vae", 0, params_dict | changed, of_judge))
+    with pytest.raises(InputError, match="job: lacks the parameter epochs"):
+        runner.run_job(runner.Job("digits", "vae", 0, {k: v for k, v in params_dict.items() if k != "epochs"}, judge))
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_job_is_plain_and_takes_all_the_work_along(finished, tmp_path):
     """Another process makes the very result of a job that it is handed as bytes."""
     folder = finished / "results" / "digits"

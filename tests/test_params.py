@@ -266,6 +266,19 @@ def test_shapes_and_numbers_of_classes_are_checked(name, value):
     assert build_model(**SMALL | {"latent_dim": np.int64(3), "image_shape": np.array([8, 8, 1]).tolist()}).latent_dim == 3
 
 
+def test_a_folder_that_is_gone_is_told_in_a_sentence(tmp_path):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    command = f"cd {gone}; rmdir {gone}; {sys.executable} {ROOT / 'evaluate.py'} x"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr == "evaluate.py: a file or folder cannot be written or read (No such file or directory)\n"
+
+
+def test_keras_runs_on_tensorflow_whatever_is_chosen_elsewhere():
+    code = "import tfdvae, keras; assert keras.backend.backend() == 'tensorflow'"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=os.environ | {"KERAS_BACKEND": "torch"}, check=True, capture_output=True)
+
+
 def test_a_script_without_standard_output_works_all_the_same():
     done = subprocess.run(f"{sys.executable} train.py --epochs x >&-", shell=True, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.startswith("train.py: epochs: received 'x'") and done.stderr.count("\n") == 1

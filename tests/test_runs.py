@@ -83,8 +83,9 @@ def test_paths_without_a_run(tmp_path):
         "[" * 10**6,
         files.sealed({"params": {}}),
         files.sealed({"params": 3, "precision": "float32", "data": []}),
+        '{"format": Infinity, "versions": {"tfdvae": "0.5.0"}}',
     ],
-    ids=range(7),
+    ids=range(8),
 )
 def test_a_damaged_record_is_refused(run, content):
     run.file(runs.RECORD).write_text(content)

@@ -9,6 +9,9 @@ from .version import __version__
 
 __all__ = ["__version__", "load"]
 
+# The models are TensorFlow's, whatever backend a user has chosen for Keras elsewhere.
+os.environ["KERAS_BACKEND"] = "tensorflow"
+
 # TensorFlow leaves its faster convolutions off on processors without AVX-512; with them a VAE on CIFAR-10 takes half the time there.
 # It looks when it is imported.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")

@@ -42,6 +42,9 @@ def exit_status(name, work, kept=None):
     except BrokenPipeError:  # the reader of our output has ended, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:  # before any work has begun, as in a folder that has been deleted
+        print(f"{name}: {error.filename or 'a file or folder'} cannot be written or read ({error.strerror or error})", file=sys.stderr)
+        return 1
     except Interrupted as interrupted:
         print(f"\n{name}: stopped by {interrupted.what}. {kept or interrupted.kept}", file=sys.stderr)
         return interrupted.exit_status

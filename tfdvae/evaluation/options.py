@@ -57,7 +57,7 @@ def checked(options):
     judge = Run(options.classifier) if options.classifier else None
     judge_record = judge.read_record() if judge else None
     if judge:
-        _check_judge(judge, judge_record["params"], records)
+        check_judge(judge, judge_record["params"], records)
     for run in runs:
         check_writable(run.path, "checkpoint")
     if options.output:
@@ -66,7 +66,7 @@ def checked(options):
     return Request(options, runs, records, judge, judge_record)
 
 
-def _check_judge(judge, params_dict, records):
+def check_judge(judge, params_dict, records):
     """Raise InputError unless the judge is a classifier that was trained on the data of every run."""
     if params_dict["model"] != "classifier":
         raise InputError(f"classifier: {judge} is a {params_dict['model']}; expected the run of a classifier; train one.")

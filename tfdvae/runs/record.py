@@ -61,7 +61,7 @@ def check_format(content, path):
         written = str(values["versions"]["tfdvae"])
         number = values.get("format", 1 if written.startswith("0.4.") else 0)  # formats have a number since version 0.5
         readable = 1 <= int(number) <= FORMAT
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return  # damaged, which the reader of the whole record reports
     if not readable:
         named = f"format {printable(number)}" if number else "no format that is kept"

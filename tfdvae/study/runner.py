@@ -4,14 +4,16 @@ import dataclasses
 
 import keras
 
-from .. import data
+from .. import data, rules
 from ..errors import counted, reported_as_fault
 from ..evaluation import importance, terms
+from ..evaluation.options import check_judge
 from ..evaluation.run import Judge, Trained, evaluate_run
 from ..interrupts import Interrupts
 from ..runs import Run
 from ..runs.checkpoint import load_model
 from ..runs.origin import git_revision
+from ..runs.record import complete
 from ..runs.start import claimed
 from ..training.run import train
 from .results import Result, as_bytes, check_params, digest_of_judge, kept_terms
@@ -49,9 +51,11 @@ def run_job(job, interrupts=None):
         Fault: the machine failed; finished epochs are kept.
     """
     interrupts = interrupts or Interrupts()
+    judge = Run(job.judge)
+    check_judge(judge, judge.read_record()["params"], [{"params": job.params_dict}])
     run = train_run(job.params_dict, f"python compare.py {job.study}", interrupts)
     with run.locked(), reported_as_fault(run, run.resume_hint):
-        record, judge = run.read_record(), Run(job.judge)
+        record = run.read_record()
         trained = Trained(run, record, load_model(run), data.load_recorded(record))
         evaluation = evaluate_run(trained, Judge(judge, load_model(judge)))
         images, outputs = evaluation.grid
@@ -76,6 +80,7 @@ def train_run(params_dict, command, interrupts):
         command: for the record.
         interrupts: see `run_job`.
     """
+    rules.check(complete(params_dict, "job", "add it"))
     with claimed(params_dict) as run:
         if run.exists:
             check_params(run.read_record()["params"], params_dict, run)

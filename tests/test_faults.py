@@ -277,6 +277,9 @@ def test_an_evaluation_is_of_the_weights_it_was_made_with(finished):
 
     evaluate.main([str(finished)])
     assert finished.read_evaluation()[0]["n"] == 180
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        finished.write_evaluation({"n": float("inf")}, {"kl": np.zeros(1)})
+    assert finished.read_evaluation()[0]["n"] == 180, "an evaluation that cannot be written leaves the one before"
     arrays, epoch, loss = finished.read_best()
     changed = {name: array + 1 for name, array in arrays.items()}
     finished.write_weights(runs.BEST, changed, epoch=epoch, val_loss=loss)
@@ -366,6 +369,28 @@ def test_a_kill_between_the_files_of_an_epoch_loses_nothing(digits, tmp_path, mo
             fit_with(after_epoch(9, None), digits, run, resume=True)
         finals.append(digest(run.path))
     assert len(set(finals)) == 1 and left[0] < 3  # the last trial died in the last epoch or not at all
+
+
+def test_a_run_without_a_state_is_not_trained_over(digits, tmp_path):
+    """As the classifier that a study keeps: its best weights are all that there is."""
+    run = Run(tmp_path)
+    fit_with(after_epoch(9, None), digits, run)
+    best = run.file(runs.BEST).read_bytes()
+    for name in (runs.LAST, runs.PREVIOUS):
+        run.file(name).unlink()
+    with pytest.raises(InputError, match=r"has best\.safetensors but no last\.safetensors, so its training cannot go on"):
+        fit_with(after_epoch(9, None), digits, run, resume=True)
+    assert run.file(runs.BEST).read_bytes() == best
+
+
+def test_a_folder_with_a_link_is_refused_before_training(tmp_path):
+    import train
+
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "note").symlink_to("/etc/hostname")
+    with pytest.raises(InputError, match=r"run_dir: .*note is a link"):
+        train.main(run_dir=str(tmp_path / "run"), epochs=1)
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["note"]
 
 
 def test_a_finished_run_gets_its_history_file_back(digits, tmp_path):

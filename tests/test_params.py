@@ -44,7 +44,8 @@ def test_a_datasets_presets_are_valid_for_every_model(name):
         ("shift", 0.1, "0 for model dvae"),
         ("shift", 1.0, "below 1"),
         ("blur", 2.0, "0 for model dvae"),
-        ("blur", -1.0, "from 0"),
+        ("blur", -1.0, "0, or a number of pixels from 0.01"),
+        ("blur", 1e-300, "0, or a number of pixels from 0.01"),
         ("dataset", "", "digits, folder:PATH"),
         ("dataset", "folder:", "digits, folder:PATH"),
         ("epochs", 0, "from 1 to"),
@@ -52,14 +53,16 @@ def test_a_datasets_presets_are_valid_for_every_model(name):
         ("epochs", True, "a whole number"),
         ("batch_size", -1, "from 1 to"),
         ("latent_dim", 0, "from 1 to"),
-        ("kl_weight", -0.1, "at least 0"),
-        ("kl_weight", math.nan, "at least 0"),
-        ("denoise_weight", -1.0, "at least 0"),
-        ("label_weight", math.inf, "at least 0"),
-        ("learning_rate", 0.0, "above 0"),
+        ("kl_weight", -0.1, "from 0 to 1e9"),
+        ("kl_weight", 10**40, "from 0 to 1e9"),
+        ("kl_weight", math.nan, "from 0 to 1e9"),
+        ("denoise_weight", -1.0, "from 0 to 1e9"),
+        ("label_weight", math.inf, "from 0 to 1e9"),
+        ("learning_rate", 0.0, "from 1e-9 to 1e9"),
+        ("learning_rate", 1e-300, "from 1e-9 to 1e9"),
         ("learning_rate", "fast", "a number"),
-        ("sigma", 0.0, "above 0"),
-        ("memory_limit", -1.0, "above 0"),
+        ("sigma", 0.0, "from 1e-9 to 1e9"),
+        ("memory_limit", -1.0, "from 1e-9 to 1e9"),
         ("validation_fraction", 0.0, "between 0 and 1"),
         ("validation_fraction", 1.0, "between 0 and 1"),
         ("image_size", -8, "pixels"),
@@ -90,6 +93,7 @@ def test_a_datasets_presets_are_valid_for_every_model(name):
         ("corruption", "blur:0.3", "gaussian:SIGMA"),
         ("corruption", "masking:1.5", "gaussian:SIGMA"),
         ("corruption", "gaussian:nan", "gaussian:SIGMA"),
+        ("corruption", "gaussian:1e30", "gaussian:SIGMA"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(name, value, expected):
@@ -145,7 +149,7 @@ def test_every_field_can_be_given_on_the_command_line(value):
         (["imagenet"], "digits, mnist, cifar10, digits_classifier, mnist_classifier"),
         (["--modle", "vae"], "did you mean --model"),
         (["--no-propgate"], "did you mean --no-propagate"),
-        (["--model", "vae", "mnist"], "mnist: not understood here; expected train.py \\[PRESET\\], then options"),
+        (["--model", "vae", "mnist"], "mnist: not understood after --model; expected train.py \\[PRESET\\], then options"),
         (["mnits"], "preset: received 'mnits'; did you mean mnist?"),
         (["mnist", "digits"], "preset: received mnist digits; expected one preset"),
         (["--epochs", "ten"], "epochs: received 'ten'; expected a whole number from 1"),
@@ -154,7 +158,11 @@ def test_every_field_can_be_given_on_the_command_line(value):
         (["--channels", "32,64"], "channels: received '32,64'; expected at most 64 whole numbers .* with spaces between them"),
         (["--channels", "1", "y"], "channels: received '1 y'; expected at most 64 whole numbers"),
         (["--model", "gan"], "model: received 'gan'; expected one of ae, dae, vae, dvae, im_dvae, classifier"),
-        (["--flip", "yes"], "yes: not understood here"),
+        (["--flip", "yes"], "yes: not understood after --flip"),
+        (["--flip=yes"], "yes: not understood after --flip"),
+        (["--epochs", "3", "--model", "vae", "--epochs", "5"], "epochs: received 2 times; expected once"),
+        (["--flip", "--no-flip"], "flip: received 2 times"),
+        (["x" * 10_000], r"preset: received 'x{199}…; expected one of"),
         (["--no-resume"], "--no-resume: no such option; did you mean --resume"),
         (["-x"], "-x: no such option"),
     ],
@@ -222,7 +230,7 @@ def words_of(name, value):
     "values, sentence",
     [
         ({"validation_fraction": -0.5}, "validation_fraction: received -0.5; expected a share between 0 and 1."),
-        ({"memory_limit": 0.0}, "memory_limit: received 0.0; expected a number above 0."),
+        ({"memory_limit": 0.0}, "memory_limit: received 0.0; expected a number from 1e-9 to 1e9."),
         ({"image_size": -8}, "image_size: received -8; expected a number of pixels up to 16384, or 0 for the dataset's own."),
         (
             {"name": pathlib.PurePosixPath("photos")},
@@ -279,6 +287,14 @@ def test_keras_runs_on_tensorflow_whatever_is_chosen_elsewhere():
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=os.environ | {"KERAS_BACKEND": "torch"}, check=True, capture_output=True)
 
 
+def test_a_terminal_of_another_encoding_and_words_that_steer_it_do_no_harm():
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    words = [sys.executable, "train.py", "digits", "--dataset", "folder:\x1b[31m−\nb"]
+    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "\x1b" not in done.stderr
+    assert "\\x1b[31m\\u2212\\nb" in done.stderr
+
+
 def test_a_script_without_standard_output_works_all_the_same():
     done = subprocess.run(f"{sys.executable} train.py --epochs x >&-", shell=True, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.startswith("train.py: epochs: received 'x'") and done.stderr.count("\n") == 1
@@ -292,7 +308,7 @@ def test_every_choice_has_its_part():
     assert [field.name for field in dataclasses.fields(Params)] == list(rules.RULES)
 
 
-@pytest.mark.parametrize("columns", [30, 80, 200])
+@pytest.mark.parametrize("columns", [1, 30, 80, 200])
 def test_help_shows_headings_and_choices_and_complaints_name_the_whole_word(columns):
     environment = os.environ | {"COLUMNS": str(columns)}
 
@@ -301,7 +317,7 @@ def test_help_shows_headings_and_choices_and_complaints_name_the_whole_word(colu
 
     text = run("--help").stdout
     for word in ("data options", "model options", "training options", "run-folder options", "--overwrite"):
-        assert word in text
+        assert columns < 30 or word in text
     assert columns < 80 or "{ae,dae,vae,dvae,im_dvae,classifier}" in text
     assert not re.search(r"\bR[0-4]\b", text)
     for words, received in ((["--channels", "32,64"], "'32,64'"), (["--channels", "1", "y"], "'1 y'"), (["--epochs", "x"], "'x'")):

@@ -222,10 +222,12 @@ def test_train_refuses_data_that_does_not_fit(words, message, tmp_path, monkeypa
     "words, message",
     [
         (["--checkpoint", "nowhere"], "nowhere does not exist"),
-        (["nowhere"], "nowhere does not exist"),
+        (["nowhere"], "checkpoint: nowhere does not exist"),
+        (["runs/digits-vae-seed0", "--classifier", "nowhere"], "classifier: nowhere does not exist"),
+        (["--checkpoint", "runs/digits-vae-seed0", "--checkpoint", "runs/digits-dvae-seed0"], "checkpoint: received 2 times"),
         (["runs/digits-vae-seed0/best.safetensors"], "is a file inside a run; expected the run's folder; give runs/digits-vae-seed0"),
         (["runs/digits-vae-seed0", "--checkpoint", "runs/digits-dvae-seed0"], "without a name, and --checkpoint; expected one of them"),
-        (["--probe", "runs/digits-vae-seed0"], "not understood here; expected evaluate.py RUN \\[RUN ...\\], then options"),
+        (["--probe", "runs/digits-vae-seed0"], "not understood after --probe; expected evaluate.py RUN \\[RUN ...\\], then options"),
         (["--checkpoint", "runs"], r"runs has no run\.json"),
         (
             ["--checkpoint", "runs/digits-vae-seed0", "--classifier", "runs/digits-dvae-seed0"],

@@ -6,6 +6,7 @@ import inspect
 import io
 import os
 import re
+import shutil
 import sys
 from typing import Annotated
 
@@ -28,17 +29,17 @@ def exit_status(name, work, kept=None):
     for stream in ("stdout", "stderr"):
         if getattr(sys, stream) is None:  # closed by the caller, as by `>&-`
             setattr(sys, stream, open(os.devnull, "w"))  # noqa: SIM115, for the whole process
+        elif hasattr(getattr(sys, stream), "reconfigure"):
+            getattr(sys, stream).reconfigure(errors="backslashreplace")  # − or ± in an encoding that has none
     interrupts = Interrupts()
     try:
         with interrupts.handled():
             work(interrupts)
         sys.stdout.flush()
-    except InputError as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return 2
-    except Fault as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return 1
+    except (InputError, Fault) as error:
+        sentence = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in str(error))
+        print(f"{name}: {sentence}", file=sys.stderr)
+        return 2 if isinstance(error, InputError) else 1
     except BrokenPipeError:  # the reader of our output has ended, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -77,6 +78,9 @@ def read_options(kind, words, *, prog, description, defaults=None):
     leading, words = list(words[:start]), list(words[start:])
     options = _options_in(words)
     names = [parser.name_of(option[0]) for option in options]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"{name}: received {names.count(name)} times; expected once; leave the others out.")
     try:
         values, unread = parser.read(words)
     except SystemExit:
@@ -84,7 +88,10 @@ def read_options(kind, words, *, prog, description, defaults=None):
             parser.check(name, option)
         raise InputError("the command line cannot be read; see --help for what is expected.") from None
     if unread:
-        raise InputError(f"{printable(unread[0])}: not understood here; expected {prog}, then options that begin with --; see --help.")
+        after = next((option[0].partition("=")[0] for option in options if unread[0] in (*option, option[0].partition("=")[2])), "")
+        raise InputError(
+            f"{printable(unread[0])}: not understood after {after}; expected {prog}, then options that begin with --; see --help."
+        )
     return leading, {name: values[name] for name in names}
 
 
@@ -118,6 +125,8 @@ class _Parser:
 
     def read(self, words):
         """Return the values of all fields (dict) and the words that belong to none; SystemExit where tyro refuses, and after --help."""
+        if shutil.get_terminal_size().columns < 20:  # tyro does not end where a word finds no room
+            os.environ["COLUMNS"] = "20"
         with contextlib.redirect_stderr(io.StringIO()):  # tyro draws a box around its complaints
             options, unread = tyro.cli(self.kind, args=words, return_unknown_args=True, **self.about)
         return {name: value for group in vars(options).values() for name, value in vars(group).items()}, unread

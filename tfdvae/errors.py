@@ -36,16 +36,20 @@ def counted(number, noun):
 
 def refusal(name, value, expected, advice=""):
     """Return the InputError for a value: it names the parameter, the value, the expected values and a way out."""
-    received = repr(tuple(value) if isinstance(value, list) else value)  # as a record gives it back, a tuple is a list
-    received = received if len(received) <= 200 else f"{received[:200]}…"
-    return InputError(f"{name}: received {received}; expected {expected}{advice and '; ' + advice}.")
+    value = tuple(value) if isinstance(value, list) else value  # as a record gives it back, a tuple is a list
+    return InputError(f"{name}: received {shortened(value)}; expected {expected}{advice and '; ' + advice}.")
 
 
 def unknown(name, value, known, advice=""):
     """Return the InputError for a name that is not among those known, with the nearest of them."""
     near = nearest(value, known)
     hint = f"did you mean {near}? Expected" if near else "expected"
-    return InputError(f"{name}: received {value!r}; {hint} one of {', '.join(known)}{advice and '; ' + advice}.")
+    return InputError(f"{name}: received {shortened(value)}; {hint} one of {', '.join(known)}{advice and '; ' + advice}.")
+
+
+def shortened(value):
+    """Return the `repr` of a value, at most 200 characters of it."""
+    return repr(value) if len(repr(value)) <= 200 else f"{repr(value)[:200]}…"
 
 
 def nearest(name, known):

@@ -42,7 +42,7 @@ def parse_corruption(spec):
     """Return kind and amount of "gaussian:SIGMA", "masking:FRACTION" or "salt_and_pepper:FRACTION"; raise ValueError for another text."""
     kind, _, amount = spec.partition(":")
     amount = float(amount)
-    if kind not in CORRUPTIONS or not 0 < amount < math.inf or (kind != "gaussian" and amount > 1):
+    if kind not in CORRUPTIONS or not 1e-9 <= amount <= (1e9 if kind == "gaussian" else 1):
         raise ValueError
     return kind, amount
 
@@ -127,9 +127,11 @@ DATASET = "digits, folder:PATH, a TensorFlow Datasets name, or variance_ before 
 SWITCH = Rule("True or False", lambda value: isinstance(value, bool))
 TEXT = Rule("a text", lambda value: isinstance(value, str))
 OWN = "or none for the network's own"
-WEIGHT = _number("a number of at least 0", lambda value: 0 <= value < math.inf)
-POSITIVE = _number("a number above 0", lambda value: 0 < value < math.inf)
-CORRUPTION = _form("gaussian:SIGMA, masking:FRACTION or salt_and_pepper:FRACTION, above 0, a fraction at most 1", parse_corruption)
+WEIGHT = _number("a number from 0 to 1e9", lambda value: 0 <= value <= 1e9)
+POSITIVE = _number("a number from 1e-9 to 1e9", lambda value: 1e-9 <= value <= 1e9)
+CORRUPTION = _form(
+    "gaussian:SIGMA, masking:FRACTION or salt_and_pepper:FRACTION, a SIGMA from 1e-9 to 1e9, a FRACTION from 1e-9 to 1", parse_corruption
+)
 IMAGE_SHAPE = Rule("a tuple of whole numbers", _are_whole, f"height, width and channels, whole numbers from 1 to {SIDE_LIMIT}", _is_shape)
 NUM_CLASSES = _whole(0, WIDTH_LIMIT)
 RULES = {
@@ -163,7 +165,7 @@ RULES = {
     "corruption": CORRUPTION,
     "gate": SWITCH,
     "shift": _number("a share of at least 0 and below 1", lambda value: 0 <= value < 1),
-    "blur": _number("a number of pixels from 0 to 100", lambda value: 0 <= value <= 100),
+    "blur": _number("0, or a number of pixels from 0.01 to 100", lambda value: value == 0 or 0.01 <= value <= 100),
     "flip": SWITCH,
     "epochs": _whole(1, COUNT_LIMIT),
     "batch_size": _whole(1, COUNT_LIMIT),

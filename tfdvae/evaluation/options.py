@@ -55,7 +55,7 @@ def checked(options):
     runs = [Run(path) for path in paths]
     records = [run.read_record() for run in runs]
     judge = Run(options.classifier) if options.classifier else None
-    judge_record = judge.read_record() if judge else None
+    judge_record = judge.read_record("classifier") if judge else None
     if judge:
         check_judge(judge, judge_record["params"], records)
     for run in runs:

@@ -81,7 +81,12 @@ def load_model(run_dir, which="best"):
     check_size(run, record, names)
     model = build_from_record(record)
     expected = {prefix + path: variable for path, variable in weights(model).items()}
-    values = run.read_best(expected)[0] if which == "best" else run.read_state(expected, prefix)[0]
+    if which == "best":
+        values, *_ = run.read_best(expected)
+    else:
+        values, history, source = run.read_state(expected, prefix)
+        if source != LAST:
+            print(f"Note: {run.file(LAST)} is missing or damaged; these are the weights of epoch {len(history)}, from the state before it.")
     for path, variable in expected.items():
         variable.assign(values[path])
     return model

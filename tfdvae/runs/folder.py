@@ -104,26 +104,33 @@ class Run:
         self.clear()
         files.write(self.file(RECORD), files.sealed(record))
 
-    def read_record(self):
+    def refuse_links(self, parameter="checkpoint"):
+        """Raise InputError where a link lies in the folder: nothing is read or written through links."""
+        for folder, folders, names in os.walk(self.path):
+            for path in (pathlib.Path(folder, name) for name in (*folders, *names)):
+                if path.is_symlink():
+                    raise InputError(f"{parameter}: {path} is a link; expected a plain file; put the file itself in its place.")
+
+    def read_record(self, parameter="checkpoint"):
         """Return the record, its parameters complete and checked.
+
+        Args:
+            parameter: name of the parameter that the folder came from, for the sentences.
 
         Raises:
             InputError: the folder has no record, or one that is damaged, of an unknown format or of unusable parameters, or holds links.
         """
-        self._refuse_what_is_no_folder()
-        for folder, folders, names in os.walk(self.path):
-            for path in (pathlib.Path(folder, name) for name in (*folders, *names)):
-                if path.is_symlink():
-                    raise InputError(f"checkpoint: {path} is a link; expected a plain file; put the file itself in its place.")
+        self._refuse_what_is_no_folder(parameter)
+        self.refuse_links(parameter)
         path = self.file(RECORD)
         try:
             return read_record(files.read(path, JSON_LIMIT), path)
         except FileNotFoundError:
-            raise InputError(f"checkpoint: {self} has no {RECORD}; expected the folder of a run, as train.py prints it.") from None
+            raise InputError(f"{parameter}: {self} has no {RECORD}; expected the folder of a run, as train.py prints it.") from None
         except (OSError, files.Damaged) as error:
-            raise InputError(f"checkpoint: {path} is damaged: {reason(error)}; train the run again.") from None
+            raise InputError(f"{parameter}: {path} is damaged: {reason(error)}; train the run again.") from None
 
-    def _refuse_what_is_no_folder(self):
+    def _refuse_what_is_no_folder(self, parameter):
         try:
             is_folder, is_file = self.path.is_dir(), self.path.is_file()
         except (OSError, ValueError):  # no path that this system could have
@@ -132,11 +139,11 @@ class Run:
             return
         around = next((folder for folder in self.path.parents if is_file and (folder / RECORD).is_file()), None)
         if around is not None:
-            raise InputError(f"checkpoint: {self} is a file inside a run; expected the run's folder; give {around}.")
+            raise InputError(f"{parameter}: {self} is a file inside a run; expected the run's folder; give {around}.")
         expected = "expected the folder of a run, as train.py prints it"
         if is_file:
-            raise InputError(f"checkpoint: {self} is a file; {expected}.")
-        raise InputError(f"checkpoint: {printable(self)} does not exist; {expected}.")
+            raise InputError(f"{parameter}: {self} is a file; {expected}.")
+        raise InputError(f"{parameter}: {printable(self)} does not exist; {expected}.")
 
     @staticmethod
     def note_differences(record, origin):
@@ -271,8 +278,9 @@ class Run:
         """Write the summary (a dict) and the per-image values (name -> (n,) array), with the digest of the weights they are of."""
         packed = files.packed(per_image)
         digests = {"per_image_sha256": hashlib.sha256(packed).hexdigest(), "weights_sha256": self._digest_of_best()}
+        sealed = files.sealed({**summary, **digests})  # before anything is written, since it may fail
         files.write(self.file(PER_IMAGE), packed)
-        files.write(self.file(METRICS), files.sealed({**summary, **digests}))
+        files.write(self.file(METRICS), sealed)
 
     def read_evaluation(self):
         """Return what `write_evaluation` wrote: the summary and the per-image values.

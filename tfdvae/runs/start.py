@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import os
 import pathlib
 import re
 
@@ -21,6 +22,7 @@ def claimed(params_dict, name=""):
     if params_dict["run_dir"]:
         run = Run(params_dict["run_dir"])
         check_writable(run.path, "run_dir")
+        run.refuse_links("run_dir")
         with run.locked():
             yield run
         return
@@ -67,7 +69,7 @@ def goes_on(run_dir, resume, overwrite, named):
     run = Run(run_dir)
     if not resume or run.exists:
         return resume
-    if run.path.is_file():
+    if os.path.isfile(run):  # False for what is no path here
         run.read_record()  # refuses a file, naming the folder of its run
     if not named:
         raise InputError(

@@ -108,6 +108,11 @@ def restore(model, run):
     try:
         values, history, source = run.read_state(variables)
     except FileNotFoundError:
+        if run.file(BEST).exists():  # a state is written before the best weights, so somebody has removed it
+            raise InputError(
+                f"checkpoint: {run} has {BEST} but no {LAST}, so its training cannot go on; expected both; put the state back, or train in "
+                "another folder."
+            ) from None
         print(f"{run} has no finished epoch yet: starting from the beginning.")
         return []
     fallen_back = source != LAST

@@ -35,7 +35,7 @@ def test_a_datasets_presets_are_valid_for_every_model(name):
     "name, value, expected",
     [
         ("model", "gan", "ae, dae, vae, dvae, im_dvae, classifier"),
-        ("network", "spiral", "conv, r0, r1, mlp, linear"),
+        ("network", "spiral", ", ".join(get_args(rules.Network))),
         ("likelihood", "laplace", "bernoulli, gaussian, gaussian_fixed"),
         ("binarize", "half", "none, threshold, sample"),
         ("learning_rate_schedule", "linear", "constant, cosine, cosine_hold, staircase, plateau"),

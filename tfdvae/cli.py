@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import sys
-from typing import Annotated
+from typing import Annotated, get_origin
 
 import tyro
 
@@ -79,8 +79,8 @@ def read_options(kind, words, *, prog, description, defaults=None):
     options = _options_in(words)
     names = [parser.name_of(option[0]) for option in options]
     for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"{name}: received {names.count(name)} times; expected once; leave the others out.")
+        if names.count(name) > 1 and get_origin(parser.fields[name].type) is tuple:  # of single values the last counts, as usual
+            raise InputError(f"{name}: received {names.count(name)} times; expected once; give all its values there.")
     try:
         values, unread = parser.read(words)
     except SystemExit:

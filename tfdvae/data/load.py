@@ -111,9 +111,9 @@ def dataset_arguments(params_dict):
     return {"name": params_dict["dataset"]} | {name: params_dict[name] for name in names}
 
 
-def load_recorded(record):
-    """Return the dataset of a run's record; raise InputError where it has changed since."""
-    dataset = load_dataset(**dataset_arguments(record["params"]))
+def load_recorded(record, load=load_dataset):
+    """Return the dataset of a run's record; raise InputError where it has changed since. `load` may keep datasets for several records."""
+    dataset = load(**dataset_arguments(record["params"]))
     check_unchanged(dataset, record["data"])
     return dataset
 

@@ -65,9 +65,7 @@ def evaluate(request):
     judge = Judge(request.judge, load_model(request.judge)) if request.judge else None
     load_dataset = functools.cache(data.load_dataset)  # runs on the same data read it once
     records = [*request.records, *([request.judge_record] if judge else [])]
-    datasets = [load_dataset(**data.dataset_arguments(record["params"])) for record in records]
-    for dataset, record in zip(datasets, records):
-        data.check_unchanged(dataset, record["data"])
+    datasets = [data.load_recorded(record, load_dataset) for record in records]
     if options.output:
         for run in request.runs:
             run.read_history()  # report a damaged history before anything is written

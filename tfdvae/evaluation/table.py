@@ -31,8 +31,8 @@ def table_csv(evaluations):
     writer.writerow([*CSV_COLUMNS, *further, "run"])
     for evaluation in evaluations:
         summary = evaluation.summary
-        means = [_mean(summary, name) for name in ("reconstruction", "kl", "neg_elbo", _error_name(summary), *further)]
-        numbers = ["" if mean is None else f"{mean:.6g}" for mean in means]
+        values = [_mean_and_error(summary, name) for name in ("reconstruction", "kl", "neg_elbo", "error", *further)]
+        numbers = ["" if value is None else f"{value[0]:.6g}" for value in values]
         setting = [evaluation.params_dict[name] for name in ("model", "dataset", "seed")]
         writer.writerow([*setting, summary["n"], *numbers, evaluation.run])
     return text.getvalue()
@@ -121,10 +121,6 @@ def _mean_and_error(summary, name):
     """Return mean and standard error of a summary's value, or None where it has none."""
     value = summary.get(_error_name(summary) if name == "error" else name)
     return None if value is None else (value["mean"], value["standard_error"])
-
-
-def _mean(summary, name):
-    return summary[name]["mean"] if name in summary else None
 
 
 def _cell(value, scale, decimals, unit):

@@ -80,7 +80,8 @@ def train_run(params_dict, command, interrupts):
         command: for the record.
         interrupts: see `run_job`.
     """
-    rules.check(complete(params_dict, "job", "add it"))
+    params_dict = complete(params_dict, "job", "add it")
+    rules.check(params_dict)
     with claimed(params_dict) as run:
         if run.exists:
             check_params(run.read_record()["params"], params_dict, run)

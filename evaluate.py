@@ -21,6 +21,7 @@ def main(
     output=Options.output,
     probe=Options.probe,
     corrupt=Options.corrupt,
+    dataset=Options.dataset,
     interrupts=None,
     before_import=None,
 ):
@@ -32,6 +33,7 @@ def main(
         output: folder for the table and the figures that compare the runs, or "".
         probe: whether to measure the codes.
         corrupt: noise to feed models with, as in `params.corruption`, or "".
+        dataset: where the images of the runs are now, as in `params.dataset`, or "".
         interrupts: `Interrupts` that make a signal wait for the end of an import, or None.
         before_import: function to call before TensorFlow is imported, or None.
 
@@ -42,7 +44,7 @@ def main(
         InputError: a run or its data cannot be used; nothing has been written then.
         Fault: the machine failed; runs that were evaluated before keep their results.
     """
-    request = checked(Options(tuple(checkpoint), classifier, output, probe, corrupt))
+    request = checked(Options(tuple(checkpoint), classifier, dataset, output, probe, corrupt))
     with contextlib.ExitStack() as stack:
         for run in request.runs:
             stack.enter_context(run.locked())
@@ -65,7 +67,7 @@ def suggest_classifier(records):
     params_dict, defaults = wanting[0]["params"], dataclasses.asdict(parameters.Params())
     name = f"{params_dict['dataset']}_classifier"
     words = [name] if name in parameters.PRESETS else ["--model", "classifier", "--dataset", params_dict["dataset"]]
-    for option in ("image_size", "pixel_range"):
+    for option in ("image_size", "resize", "background", "pixel_range"):
         if params_dict[option] != defaults[option]:
             words += ["--" + option.replace("_", "-"), str(params_dict[option])]
     command = shlex.join(["python", "train.py", *words])

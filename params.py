@@ -17,11 +17,16 @@ class Params:
 
     # ---- data
 
-    # digits (8x8 pixels, ships with scikit-learn), folder:PATH, or a TensorFlow Datasets name: mnist, cifar10, fashion_mnist, ...;
-    # variance_NAME multiplies each pixel of digits or of a TensorFlow dataset by a fresh N(0, 1) draw, so that only its variance shows
+    # digits (8x8 pixels, ships with scikit-learn), folder:PATH, arrays:FILE.npz (with arrays images and, where there are classes, labels),
+    # or a TensorFlow Datasets name: mnist, cifar10, fashion_mnist, ...; variance_NAME multiplies each pixel of digits or of a TensorFlow
+    # dataset by a fresh N(0, 1) draw, so that only its variance shows
     dataset: str = "digits"
     # pixels; images are resized to this height and width; 0 keeps the dataset's own
     image_size: int = 0
+    # how an image that is not square becomes square: crop cuts off its long side, fit adds a border, stretch distorts it
+    resize: rules.Resize = "crop"
+    # colour behind transparent pixels, and of the border of fit: a name such as white, or #rrggbb; none ignores transparency
+    background: str = "white"
     # unit scales pixels to [0, 1], as bernoulli needs; signed to [-1, 1]; real is for variance_NAME, whose pixels have no bounds
     pixel_range: rules.PixelRange = "unit"
     # none leaves images grey; threshold cuts at one half; sample draws each pixel again in each epoch

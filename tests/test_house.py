@@ -9,6 +9,7 @@ PACKAGE = ROOT / "tfdvae"
 SCRIPTS = ("train", "evaluate", "compare", "params", "studies")
 ORDER = (  # from the bottom to the top: a module imports modules of its own line and of lines above it here
     ("version", "errors", "interrupts", "startup"),
+    ("forms",),
     ("rules",),
     ("cli",),
     ("kernels",),
@@ -20,7 +21,7 @@ ORDER = (  # from the bottom to the top: a module imports modules of its own lin
     ("training",),
     ("study",),
 )
-WITHOUT_TENSORFLOW = ("rules", "cli", "errors", "runs/folder", "runs/record", "runs/start", "evaluation/options", "study/plan")
+WITHOUT_TENSORFLOW = ("forms", "rules", "cli", "errors", "runs/folder", "runs/record", "runs/start", "evaluation/options", "study/plan")
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py" or path.parent != PACKAGE)
 
 

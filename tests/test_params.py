@@ -237,9 +237,9 @@ def words_of(name, value):
         ({"image_size": -8}, "image_size: received -8; expected a number of pixels up to 16384, or 0 for the dataset's own."),
         (
             {"name": pathlib.PurePosixPath("photos")},
-            "dataset: received PurePosixPath('photos'); expected digits, folder:PATH, a TensorFlow",
+            "dataset: received PurePosixPath('photos'); expected digits, folder:PATH, arrays:FILE.npz, a TensorFlow",
         ),
-        ({"name": "folder:"}, "dataset: received 'folder:'; expected digits, folder:PATH, a TensorFlow Datasets name, or"),
+        ({"name": "folder:"}, "dataset: received 'folder:'; expected digits, folder:PATH, arrays:FILE.npz, a TensorFlow Datasets name, or"),
         ({"pixel_range": "real"}, "pixel_range: received 'real'; expected unit or signed for dataset digits"),
     ],
     ids=str,

@@ -5,7 +5,7 @@ import inspect
 import random
 import types
 
-from . import blocks, corruptions, likelihoods, models, networks, priors, rules, schedules
+from . import blocks, corruptions, forms, likelihoods, models, networks, priors, rules, schedules
 from .errors import refusal
 
 MODELS = {
@@ -133,7 +133,7 @@ def build_likelihood(name, sigma=0.1):
 def build_kl_schedule(spec):
     """Return the schedule of "linear:STEPS" or "wait:NATS:STEP", or None for "constant"."""
     rules.check({"kl_schedule": spec})
-    kind, numbers = rules.parse_kl_schedule(spec)
+    kind, numbers = forms.parse_kl_schedule(spec)
     if kind == "constant":
         return None
     return schedules.Linear(*numbers) if kind == "linear" else schedules.Wait(*numbers)
@@ -142,7 +142,7 @@ def build_kl_schedule(spec):
 def build_corruption(spec, pixel_range="unit", seed=0):
     """Return the corruption layer of "gaussian:SIGMA", "masking:FRACTION" or "salt_and_pepper:FRACTION"."""
     rules.check({"corruption": spec, "pixel_range": pixel_range})
-    kind, amount = rules.parse_corruption(spec)
+    kind, amount = forms.parse_corruption(spec)
     common = {"seed": seed, "name": "corruption"}
     if kind == "gaussian":
         return corruptions.GaussianNoise(amount, **common)

@@ -1,4 +1,4 @@
-"""The allowed values of every parameter: choices, forms such as `gaussian:SIGMA`, and all checks.
+"""The allowed values of every parameter: the choices, and all checks. `forms.py` reads texts such as `gaussian:SIGMA`.
 
 The command line, `build_model`, `load_dataset` and the reader of a run's record all use this module, so they refuse the same values with
 the same sentence. It needs no TensorFlow.
@@ -6,12 +6,12 @@ the same sentence. It needs no TensorFlow.
 
 import dataclasses
 import inspect
-import math
 import numbers
 from collections.abc import Callable
 from typing import Literal, get_args
 
 from .errors import refusal, unknown
+from .forms import COUNT_LIMIT, parse_background, parse_corruption, parse_kl_schedule
 
 Model = Literal["ae", "dae", "vae", "dvae", "im_dvae", "classifier"]
 Network = Literal["conv", "r0", "r1", "mlp", "linear"]
@@ -19,46 +19,19 @@ Activation = Literal["relu", "leaky_relu"]
 Likelihood = Literal["bernoulli", "gaussian", "gaussian_fixed"]
 Prior = Literal["normal", "mixture", "vampprior"]
 PixelRange = Literal["unit", "signed", "real"]
+Resize = Literal["crop", "fit", "stretch"]
 Binarization = Literal["none", "threshold", "sample"]
 LearningRateSchedule = Literal["constant", "cosine", "cosine_hold", "staircase", "plateau"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
 VARIATIONAL = ("vae", "dvae", "im_dvae")  # models with a posterior and a prior
 DENSE = ("mlp", "linear")  # networks without convolutions
-CORRUPTIONS = ("gaussian", "masking", "salt_and_pepper")
 VARIANCE = "variance_"  # before a dataset's name
+OWN_IMAGES = ("folder:", "arrays:")  # before the path of a user's own images
 
-# parameters that a classifier has in common with the runs whose outputs it judges
-JUDGED_ALIKE = ("dataset", "image_size", "pixel_range")
 
 # Far beyond use: a larger value is a typo, or comes from a run folder that was made to fill the memory.
-WIDTH_LIMIT, LAYERS_LIMIT, SIDE_LIMIT, COUNT_LIMIT = 2**20, 64, 2**14, 2**31 - 1  # units, layers, pixels, epochs or images
-
-
-# ---- forms
-
-
-def parse_corruption(spec):
-    """Return kind and amount of "gaussian:SIGMA", "masking:FRACTION" or "salt_and_pepper:FRACTION"; raise ValueError for another text."""
-    kind, _, amount = spec.partition(":")
-    amount = float(amount)
-    if kind not in CORRUPTIONS or not 1e-9 <= amount <= (1e9 if kind == "gaussian" else 1):
-        raise ValueError
-    return kind, amount
-
-
-def parse_kl_schedule(spec):
-    """Return kind and numbers of "constant", "linear:STEPS" or "wait:NATS:STEP"; raise ValueError for another text."""
-    kind, *amounts = spec.split(":")
-    numbers = tuple(map(int if kind == "linear" else float, amounts))
-    valid = {
-        "constant": numbers == (),
-        "linear": len(numbers) == 1 and 1 <= numbers[0] <= COUNT_LIMIT,
-        "wait": len(numbers) == 2 and all(map(math.isfinite, numbers)) and numbers[1] > 0,
-    }
-    if not valid.get(kind, False):
-        raise ValueError
-    return kind, numbers
+WIDTH_LIMIT, LAYERS_LIMIT, SIDE_LIMIT = 2**20, 64, 2**14  # units, layers, pixels
 
 
 # ---- one parameter
@@ -120,10 +93,11 @@ def _form(expected, parse):
 
 
 def _is_dataset(name):
-    return name.strip() not in ("", "folder:", VARIANCE) and not name.startswith(f"{VARIANCE}folder:")
+    stored = name.strip().removeprefix(VARIANCE)
+    return stored not in ("", *OWN_IMAGES) and not (stored != name.strip() and stored.startswith(OWN_IMAGES))
 
 
-DATASET = "digits, folder:PATH, a TensorFlow Datasets name, or variance_ before digits or such a name"
+DATASET = "digits, folder:PATH, arrays:FILE.npz, a TensorFlow Datasets name, or variance_ before digits or such a name"
 SWITCH = Rule("True or False", lambda value: isinstance(value, bool))
 TEXT = Rule("a text", lambda value: isinstance(value, str))
 OWN = "or none for the network's own"
@@ -137,6 +111,8 @@ NUM_CLASSES = _whole(0, WIDTH_LIMIT)
 RULES = {
     "dataset": Rule(DATASET, lambda value: isinstance(value, str), DATASET, _is_dataset),
     "image_size": _whole(0, SIDE_LIMIT, f"a number of pixels up to {SIDE_LIMIT}, or 0 for the dataset's own"),
+    "resize": _choice(Resize),
+    "background": _form("a colour such as white or #ff8000, or none", parse_background),
     "pixel_range": _choice(PixelRange),
     "binarize": _choice(Binarization),
     "validation_fraction": _number("a share between 0 and 1", lambda value: 0 < value < 1),
@@ -260,6 +236,12 @@ def _two_stages_need_two_encoders(model, propagate, share_encoder):
         raise refusal("propagate", propagate, expected, "add --no-share-encoder for two-stage training")
 
 
+def _batch_norm_needs_two_images(model, network, batch_norm, batch_size):
+    if batch_size == 1 and (model == "classifier" or (batch_norm and network != "linear")):
+        advice = "choose more, or --no-batch-norm" if model != "classifier" else "choose more"
+        raise refusal("batch_size", 1, "at least 2 with batch norm, which compares the images of a batch", advice)
+
+
 def _labels_train_variational_models(model, label_weight):
     if label_weight and model not in (*VARIATIONAL, "classifier"):
         raise refusal("label_weight", label_weight, f"0 for model {model}, which is trained without labels", "choose vae or dvae")
@@ -280,6 +262,7 @@ COMBINATIONS = {
         _gates_make_a_mean_alone,
         _binary_pixels_are_bernoulli,
         _two_stages_need_two_encoders,
+        _batch_norm_needs_two_images,
         _labels_train_variational_models,
     )
 }
@@ -321,9 +304,15 @@ def override(params, **values):
     return params
 
 
+def judged_alike(params_dict):
+    """Return the names of the parameters that a classifier has in common with a run whose outputs it judges."""
+    resized, own = params_dict["image_size"] > 0, params_dict["dataset"].startswith(OWN_IMAGES)
+    return ("dataset", "image_size", "pixel_range", *(["resize"] if resized else []), *(["background"] if own else []))
+
+
 def check_classes(model, label_weight, num_classes, advice):
     """Raise InputError where a model needs classes and its images have none."""
-    if model == "classifier" and not num_classes:
-        raise refusal("model", model, "another model for images without classes", advice)
+    if model == "classifier" and num_classes < 2:
+        raise refusal("model", model, f"another model for images {'of one class' if num_classes else 'without classes'}", advice)
     if label_weight and not num_classes:
         raise refusal("label_weight", label_weight, "0 for images without classes", advice)

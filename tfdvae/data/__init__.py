@@ -2,17 +2,23 @@
 
 from .load import check_unchanged, dataset_arguments, describe, load_dataset, load_recorded
 from .pipeline import TEST, TRAIN, VALIDATION, Dataset, images_and_labels, images_of
+from .source import UNLABELLED
+from .summary import alike, class_sentence, warnings_of
 
 __all__ = [
     "TEST",
     "TRAIN",
+    "UNLABELLED",
     "VALIDATION",
     "Dataset",
+    "alike",
     "check_unchanged",
+    "class_sentence",
     "dataset_arguments",
     "describe",
     "images_and_labels",
     "images_of",
     "load_dataset",
     "load_recorded",
+    "warnings_of",
 ]

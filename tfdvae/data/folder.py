@@ -1,115 +1,193 @@
-"""The user's own images: one folder for each class, or all in one folder without classes."""
+"""The user's own images: one folder for each class, or all in one folder; in train, val and test, or split here."""
 
+import collections
+import dataclasses
 import math
 import os
 import pathlib
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image, ImageOps
 
-from ..errors import InputError, reason
-from .source import SPLIT_SEED, Source
+from ..errors import InputError, counted, printable
+from .files import all_pixels, decoder, reading_of
+from .pipeline import TEST, TRAIN, VALIDATION
+from .source import SPLIT_SEED, UNLABELLED, Source, Sources
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
+SPLITS = {
+    **dict.fromkeys(("train", "training"), TRAIN),
+    **dict.fromkeys(("val", "valid", "validation"), VALIDATION),
+    **dict.fromkeys(("test", "testing"), TEST),
+}
 
 
-def folder_source(name, image_size, limit):
-    """Return the source of a folder of images; every file is opened once, so that a broken one is found before any training.
+def folder_sources(name, preparation, limit):
+    """Return the `Sources` of a folder of images. Every file is opened once, so that broken files are found before any training.
 
     Args:
         name: "folder:PATH".
-        image_size: height and width that images are resized to; 0 keeps their own.
+        preparation: `source.Preparation`.
         limit: bytes of images that may be held in memory.
 
     Raises:
-        InputError: there is no such folder, it has no images or images that do not belong together, or an image is broken.
+        InputError: there is no such folder, it has no images or images that do not belong together, or files are broken.
     """
     root = pathlib.Path(os.path.expanduser(name.removeprefix("folder:")))
-    paths, labels, class_names = _images_and_classes(root, name)
-    image_shape = _common_shape(paths, image_size, name)
-    common = {"n": len(paths), "image_shape": image_shape, "class_names": class_names}
-    if len(paths) * math.prod(image_shape) <= limit:
-        return Source(images=np.stack([_pixels(path, image_shape) for path in paths]), labels=labels, **common)
-
-    def stream():
-        names = tf.data.Dataset.from_tensor_slices([str(path) for path in paths])
-        return names if labels is None else tf.data.Dataset.zip(names, tf.data.Dataset.from_tensor_slices(labels))
-
-    def pixels_or_complaint(path):
-        try:
-            return _pixels(pathlib.Path(os.fsdecode(path)), image_shape), ""
-        except InputError as error:  # raised here, it would come out of TensorFlow as a page of traceback
-            return np.zeros(image_shape, np.uint8), str(error)
-
-    def decode(path, *label):
-        image, complaint = tf.numpy_function(pixels_or_complaint, [path], (tf.uint8, tf.string))
-        with tf.control_dependencies([tf.debugging.Assert(complaint == "", [complaint])]):
-            return (tf.ensure_shape(image, image_shape), *label)
-
-    identity = "\n".join(f"{path.relative_to(root)} {path.stat().st_size}" for path in paths)
-    return Source(stream=stream, identity=identity, shuffle_buffer=len(paths), decode=decode, **common)
+    found = images_below(root, name)
+    reading = reading_of([path for split in found.splits.values() for path in split.paths], preparation, name)
+    in_memory = sum(len(split.paths) for split in found.splits.values()) * math.prod(reading.image_shape) <= limit
+    sources = {which: _source(split, root, found.class_names, reading, name, in_memory) for which, split in found.splits.items()}
+    path = os.path.abspath(root)
+    return Sources(sources[TRAIN], sources.get(VALIDATION), sources.get(TEST), (*found.notes, *reading.notes), path)
 
 
-def _images_and_classes(root, name):
-    """Return the paths of the images below a folder in a fixed mixed order, their class numbers (or None), and the names of the classes."""
+def _source(split, root, class_names, reading, name, in_memory):
+    """Return the `Source` of a split's files, mixed in a fixed order, or the first tenth would be of the first class."""
+    mixed = np.random.default_rng(SPLIT_SEED).permutation(len(split.paths))
+    paths, labels = [split.paths[i] for i in mixed], split.labels[mixed] if class_names else None
+    common = {"n": len(paths), "image_shape": reading.image_shape, "class_names": class_names, "labels": labels}
+    if in_memory:
+        return Source(images=all_pixels(paths, reading, name), **common)
+    lines = [f"{path.relative_to(root)} {path.stat().st_size}" for path in paths]
+    identity = "\n".join(lines) + reading.preparation.identity(reading.transparent)
+    stream = lambda: tf.data.Dataset.range(len(paths))  # noqa: E731
+    return Source(stream=stream, identity=identity, shuffle_buffer=len(paths), decode=decoder(paths, reading), **common)
+
+
+# ---- which files are images, of which class and of which split
+
+
+@dataclasses.dataclass
+class Split:
+    """The images of a split and the numbers of their classes, which mean nothing where there are no classes."""
+
+    paths: list
+    labels: np.ndarray
+
+
+@dataclasses.dataclass
+class Found:
+    """The images below a folder."""
+
+    splits: dict  # TRAIN, VALIDATION or TEST -> `Split`; TRAIN alone where the folder is not split
+    class_names: tuple
+    notes: list  # sentences without a full stop
+
+
+def images_below(root, name):
+    """Return what a folder holds: `Found`.
+
+    Args:
+        root: path of the folder.
+        name: of the dataset, for the sentences.
+
+    Raises:
+        InputError: it is no folder, cannot be read, has no images, or has images in places that do not fit together.
+    """
     if not os.path.isdir(root):
         raise InputError(
-            f"dataset: received {name}, expected a folder of images after folder:, but {root} is not a folder; check the path."
+            f"dataset: received {name}, expected a folder of images after folder:, but {printable(root)} is not a folder; check the path."
         )
-
-    def images_in(folder, pattern):
-        return sorted(path for path in folder.glob(pattern) if path.suffix.lower() in SUFFIXES and path.is_file())
-
-    loose = images_in(root, "*")
-    classes = {folder.name: images_in(folder, "**/*") for folder in sorted(root.iterdir()) if folder.is_dir()}
-    classes = {name: images for name, images in classes.items() if images}
-    if not loose and not classes:
+    images, left_out = walked(root, name)
+    if not images:
+        but = f", received {_left_out_sentence(left_out)}" if left_out else ""
         raise InputError(
-            f"dataset {name} has no images: expected {', '.join(sorted(SUFFIXES))} files in it or in one folder per class; add some."
+            f"dataset {name} has no images: expected {', '.join(sorted(SUFFIXES))} files in it or in one folder per class{but}; add some."
         )
-    if loose and classes:
-        raise InputError(
-            f"dataset {name} has {len(loose)} images beside the folders {', '.join(list(classes)[:5])}: expected one folder per class or "
-            "images alone; move them into one or the other."
-        )
-    paths = loose or [path for images in classes.values() for path in images]
-    mixed = np.random.default_rng(SPLIT_SEED).permutation(len(paths))  # else the first tenth would be of the first class
-    labels = np.repeat(np.arange(len(classes)), [len(images) for images in classes.values()])[mixed] if classes else None
-    return [paths[i] for i in mixed], labels, tuple(classes)
+    found = _found_in_splits(root, images, name) if _is_split(root, images) else _found_unsplit(root, images, name)
+    if left_out:
+        found.notes.append(_left_out_sentence(left_out))
+    return found
 
 
-def _common_shape(paths, image_size, name):
-    """Return height, width and channels that images have, or that they are resized to; one channel where all are grey."""
-    sizes, grey = set(), True
+def walked(root, name):
+    """Return the sorted paths of all images below a folder, and the numbers of files that are left out, by reason."""
+    images, left_out, folders = [], collections.Counter(), [root]
+    while folders:
+        folder = folders.pop()
+        try:
+            names = os.listdir(folder)
+        except OSError as error:
+            raise InputError(
+                f"dataset {name}: the folder {printable(folder)} cannot be read ({error.strerror}); give yourself the right to read it, or "
+                "move it away."
+            ) from None
+        for path in (folder / each for each in names if not each.startswith(".") and each != "__MACOSX"):
+            suffix = path.suffix.lower()
+            if os.path.isdir(path):
+                if not os.path.islink(path) or _is_linked_class(path, root):
+                    folders.append(path)
+                else:
+                    left_out["linked folder"] += 1
+            elif not os.path.isfile(path):
+                left_out["broken link" if os.path.islink(path) else "special file"] += 1
+            elif suffix in SUFFIXES:
+                images.append(path)
+            else:
+                left_out[printable(suffix)[:20] or "without a suffix"] += 1
+    return sorted(images), left_out
+
+
+def _is_linked_class(link, root):
+    """Return whether a link to a folder stands where the folders of classes and splits are, and does not lead to a folder around it."""
+    at_top = link.parent == root or (link.parent.parent == root and link.parent.name.lower() in SPLITS)
+    inside = os.path.commonpath([os.path.realpath(root), os.path.realpath(link)]) == os.path.realpath(link)
+    return at_top and not inside
+
+
+def _left_out_sentence(left_out):
+    kinds = ", ".join(f"{number:,} {kind}" for kind, number in left_out.most_common(8))
+    others = f", {len(left_out) - 8} other kinds" if len(left_out) > 8 else ""
+    return f"{counted(left_out.total(), 'file')} left out: {kinds}{others}"
+
+
+def by_class(paths, folder, name):
+    """Return the images of each class below a folder (dict class name -> paths), or {None: paths} where they are in it directly."""
+    classes = {}
     for path in paths:
-        with _opened(path) as image:
-            sizes.add((image_size, image_size) if image_size else ImageOps.exif_transpose(image).size)
-            grey &= image.mode in ("1", "L", "LA") or image.mode.startswith("I")
-    if len(sizes) > 1:
+        parts = path.relative_to(folder).parts
+        classes.setdefault(parts[0] if len(parts) > 1 else None, []).append(path)
+    if None in classes and len(classes) > 1:
+        folders = ", ".join(printable(each) for each in classes if each is not None)
         raise InputError(
-            f"dataset {name} has images of {len(sizes)} sizes: expected image_size to be set, received 0; try --image-size 64."
+            f"dataset {name} has {counted(len(classes[None]), 'image')} in {printable(folder)} beside the folders {folders[:200]}: "
+            "expected one folder per class or images alone; move them into one or the other."
         )
-    ((width, height),) = sizes
-    return height, width, 1 if grey else 3
+    return classes
 
 
-def _pixels(path, image_shape):
-    """Return an image file as a uint8 array of this shape."""
-    height, width, channels = image_shape
-    with _opened(path) as image:
-        image = ImageOps.exif_transpose(image)
-        if image.mode.startswith("I"):  # 16 bits, which Pillow would clip to the lowest 8
-            image = Image.fromarray(np.clip(np.round(np.asarray(image, np.float64) / 257), 0, 255).astype(np.uint8))
-        image = image.convert("L" if channels == 1 else "RGB").resize((width, height), Image.Resampling.LANCZOS)
-        return np.asarray(image, np.uint8).reshape(image_shape)
+def _found_unsplit(root, images, name):
+    classes = by_class(images, root, name)
+    labels = np.repeat(np.arange(len(classes)), [len(paths) for paths in classes.values()])
+    return Found({TRAIN: Split(images, labels)}, () if None in classes else tuple(classes), [])
 
 
-def _opened(path):
-    """Open an image and decode all of it, or say which file is broken."""
-    try:
-        image = Image.open(path)
-        image.load()
-        return image
-    except Exception as error:  # Pillow raises many kinds for a broken file
-        raise InputError(f"image {path} cannot be read ({reason(error)}); repair or remove it.") from None
+def _is_split(root, images):
+    """Return whether the folders with images are train and, perhaps, validation and test."""
+    parts = [path.relative_to(root).parts for path in images]
+    splits = {SPLITS.get(folders[0].lower()) if len(folders) > 1 else None for folders in parts}
+    return TRAIN in splits and None not in splits
+
+
+def _found_in_splits(root, images, name):
+    """Return `Found` of a folder with train and, perhaps, val and test, each with the same classes; val and test may be without classes."""
+    contents = {}
+    for path in images:
+        contents.setdefault(path.relative_to(root).parts[0], []).append(path)
+    splits = {SPLITS[folder.lower()]: by_class(paths, root / folder, name) for folder, paths in contents.items()}
+    if len(splits) < len(contents):
+        raise InputError(f"dataset {name} has the folders {', '.join(contents)}: expected one for each split; move their images together.")
+    class_names = () if None in splits[TRAIN] else tuple(splits[TRAIN])
+    found = {}
+    for folder, which in ((folder, SPLITS[folder.lower()]) for folder in contents):
+        classes = splits[which]
+        unknown = [each for each in classes if each is not None and each not in class_names]
+        if unknown:
+            raise InputError(
+                f"dataset {name} has the class {printable(unknown[0])} in {folder} alone: expected the classes of train in every split; "
+                "add it there, or rename the folders where these are no splits."
+            )
+        numbers = [class_names.index(each) if each is not None and class_names else UNLABELLED for each in classes]
+        found[which] = Split(contents[folder], np.repeat(numbers, [len(paths) for paths in classes.values()]))
+    return Found(found, class_names, [f"the folders {', '.join(contents)} are the splits"])

@@ -6,7 +6,10 @@ import hashlib
 import math
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
+
+from .source import UNLABELLED
 
 fold_in = tf.random.experimental.stateless_fold_in
 no_autograph = tf.autograph.experimental.do_not_convert  # no pipeline here branches on a tensor, and to convert them all takes seconds
@@ -23,15 +26,30 @@ class Dataset:
     image_shape: tuple[int, int, int]
     class_names: tuple[str, ...]  # empty without classes
     sizes: tuple[int, int, int]  # images in train, validation, test
-    note: str  # for readers of its numbers, or ""
+    notes: tuple[str, ...]  # for readers of its numbers, without a full stop
     in_memory: bool
     pixel_range: str
     parts: tuple
     convert: Callable
+    path: str = ""  # absolute path of the user's own images
 
     @property
     def num_classes(self):
         return len(self.class_names)
+
+    def class_counts(self):
+        """Return the number of images of every class, of all parts together: dict class name -> number; {} without classes."""
+        labels = [part.labels for part in self.parts if part.labels is not None]
+        numbers = sum(np.bincount(each[each != UNLABELLED], minlength=self.num_classes) for each in labels)
+        return dict(zip(self.class_names, np.atleast_1d(numbers).tolist()))
+
+    def labelled(self):
+        """Return the dataset without the training and validation images that have no label: itself where all have one."""
+        parts = list(self.parts)
+        for which in (TRAIN, VALIDATION):
+            if np.any(parts[which].labels == UNLABELLED):
+                parts[which] = parts[which].labelled()
+        return dataclasses.replace(self, parts=tuple(parts), sizes=tuple(part.n for part in parts))
 
     def steps_per_epoch(self, batch_size):
         return math.ceil(self.sizes[TRAIN] / batch_size)

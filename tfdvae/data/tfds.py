@@ -12,15 +12,15 @@ import tensorflow_datasets as tfds
 
 from ..errors import InputError, reason
 from .pipeline import no_autograph
-from .source import Source, resize
+from .source import Source, Sources, composited, resized
 
 
-def tfds_sources(name, image_size, limit):
-    """Return the training and the test source of a TensorFlow Datasets name; the test source is None where there is no test split.
+def tfds_sources(name, preparation, limit):
+    """Return the `Sources` of a TensorFlow Datasets name: train, and test where there is one.
 
     Args:
         name: of the dataset, as `tfds.load` takes it.
-        image_size: height and width that images are resized to; 0 keeps their own.
+        preparation: `source.Preparation`.
         limit: bytes of images that may be held in memory.
 
     Raises:
@@ -29,33 +29,60 @@ def tfds_sources(name, image_size, limit):
     data_dir = os.path.expanduser(os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR)
     builder = _builder(name, data_dir)
     image_key, label_key = _image_and_label(name, builder.info.features)
-    image_shape = _image_shape(name, builder.info.features[image_key].shape, image_size)
+    feature = builder.info.features[image_key]
+    image_shape = _image_shape(name, feature.shape, preparation.image_size)
     _prepare(builder, name, data_dir)
     class_names = tuple(builder.info.features[label_key].names) if label_key else ()
 
     def decode(example):
-        image = builder.info.features[image_key].decode_example(example[image_key])
-        image = resize(image, image_size) if image_size else image
-        return (image, example[label_key]) if label_key else (image,)
+        return resized(composited(_in_bytes(feature.decode_example(example[image_key])), preparation), preparation)
 
     splits = [split for split in ("train", "test") if split in builder.info.splits]
     total = sum(builder.info.splits[split].num_examples for split in splits)
 
     def source(split):
-        n, stream = builder.info.splits[split].num_examples, _stream(builder, split, image_key, label_key)
+        n, stream = builder.info.splits[split].num_examples, _stream(builder, split, (image_key, label_key))
+        common = {"n": n, "image_shape": image_shape, "class_names": class_names}
+        if feature.np_dtype == np.float32:
+            _check_floats(stream().map(lambda example: feature.decode_example(example[image_key])), name, split)
         if total * math.prod(image_shape) > limit:
+            labels = _labels(_stream(builder, split, (label_key,))(), label_key, n) if label_key else None
             buffer = int(min(max(limit / 4 / math.prod(image_shape), 100), 10_000))
             identity = f"{builder.info.full_name} {split} {n} {builder.info.splits[split].num_bytes}"
-            return Source(n, image_shape, class_names, stream=stream, identity=identity, shuffle_buffer=buffer, decode=decode)
-        try:
-            images, labels = _in_memory(stream().map(decode, num_parallel_calls=tf.data.AUTOTUNE), n, image_shape)
-        except tf.errors.OpError as error:
-            raise InputError(
-                f"dataset {name} in {data_dir} cannot be read ({reason(error)}); delete its folder and prepare it again."
-            ) from None
-        return Source(n, image_shape, class_names, images, labels if label_key else None)
+            identity += preparation.identity(transparent=feature.shape[-1] in (2, 4))
+            return Source(stream=stream, labels=labels, identity=identity, shuffle_buffer=buffer, decode=decode, **common)
+        images, labels = _in_memory(stream(), decode, label_key, n, image_shape)
+        return Source(images=images, labels=labels, **common)
 
-    return source("train"), source("test") if "test" in splits else None
+    try:
+        return Sources(source("train"), test=source("test") if "test" in splits else None)
+    except tf.errors.OpError as error:
+        raise InputError(
+            f"dataset {name} in {data_dir} cannot be read ({reason(error)}); delete its folder and prepare it again."
+        ) from None
+
+
+def _in_bytes(images):
+    """Return decoded images as uint8, scaled by the range of their type: uint8, uint16, or float32 in [0, 1]."""
+    if images.dtype == tf.uint8:
+        return images
+    limit = 65_535.0 if images.dtype == tf.uint16 else 1.0
+    return tf.cast(tf.round(tf.cast(images, tf.float32) * (255.0 / limit)), tf.uint8)
+
+
+def _check_floats(images, name, split):
+    """Raise InputError where float images of a split leave [0, 1]."""
+    for image in images.as_numpy_iterator():
+        if not (image.min() >= 0 and image.max() <= 1):  # also for NaN
+            raise InputError(
+                f"dataset {name} has float32 images with values from {image.min():g} to {image.max():g} in {split}; expected 0 to 1; "
+                "choose another dataset, or scale a copy of it."
+            )
+
+
+def _labels(examples, label_key, n):
+    """Return the labels (n,) of a split, which is read without decoding its images."""
+    return np.fromiter((example[label_key] for example in examples.as_numpy_iterator()), np.int64, n)
 
 
 def _builder(name, data_dir):
@@ -85,9 +112,9 @@ def _image_shape(name, shape, image_size):
         height = width = image_size
     if None in (height, width):
         raise InputError(f"dataset {name} has images of different sizes: expected image_size to be set, received 0; try --image-size 64.")
-    if channels not in (1, 3):
-        raise InputError(f"dataset {name} has {channels} channels: expected images of 1 or 3 channels; choose another dataset.")
-    return height, width, channels
+    if channels not in (1, 2, 3, 4):
+        raise InputError(f"dataset {name} has {channels} channels: expected images of 1 to 4 channels; choose another dataset.")
+    return height, width, {2: 1, 4: 3}.get(channels, channels)  # without their opacity
 
 
 def _prepare(builder, name, data_dir):
@@ -108,26 +135,28 @@ def _prepare(builder, name, data_dir):
         )
 
 
-def _stream(builder, split, image_key, label_key):
-    """Return the function that makes a pipeline of a split's encoded images and labels, in their order."""
+def _stream(builder, split, keys):
+    """Return the function that makes a pipeline of a split's encoded images, or labels, or both, in their order: dicts with these keys."""
 
     @no_autograph  # to convert would warn that the functions called here cannot be converted
     def stream():
         read = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
-        wanted = {key: True for key in (image_key, label_key) if key}
-        decoders = tfds.decode.PartialDecoding(wanted, decoders={image_key: tfds.decode.SkipDecoding()})
+        wanted = {key: True for key in keys if key}
+        images = [key for key in wanted if isinstance(builder.info.features[key], tfds.features.Image)]
+        decoders = tfds.decode.PartialDecoding(wanted, decoders={key: tfds.decode.SkipDecoding() for key in images})
         return builder.as_dataset(split=split, decoders=decoders, read_config=read)
 
     return stream
 
 
-def _in_memory(examples, n, image_shape):
-    """Return the images and the labels (zeros where there are none) of a pipeline of n decoded examples."""
-    images, labels = np.empty((n, *image_shape), np.uint8), np.zeros(n, np.int64)
+def _in_memory(examples, decode, label_key, n, image_shape):
+    """Return the images, and the labels or None, of a pipeline of n examples."""
+    images, labels = np.empty((n, *image_shape), np.uint8), np.empty(n, np.int64) if label_key else None
+    decoded = examples.map(lambda e: (decode(e), e[label_key]) if label_key else (decode(e),), num_parallel_calls=tf.data.AUTOTUNE)
     start = 0
-    for image, *label in examples.batch(1000).as_numpy_iterator():
+    for image, *label in decoded.batch(1000).as_numpy_iterator():
         images[start : start + len(image)] = image
-        if label:
+        if label_key:
             labels[start : start + len(image)] = label[0]
         start += len(image)
     return images, labels

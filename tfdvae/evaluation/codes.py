@@ -11,7 +11,7 @@ from sklearn.manifold import TSNE
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ..data import images_and_labels
+from ..data import UNLABELLED, images_and_labels
 
 MAX_FIT_IMAGES = 60_000  # most training images for fitting a probe and a PCA
 MAX_FIT_VALUES = 150_000_000  # most pixel values of these images; 1.2 GB in the PCA's float64
@@ -93,7 +93,7 @@ def probe_codes(model, train, test, most):
 
     Returns:
         dict of (n,) arrays over the test images: "pca_mse", per pixel, and for more than one class "probe_error", 1 where the probe is
-        wrong. Then codes and classes (or None) of the first `SHOWN` test images.
+        wrong or the label unknown. Then codes and classes (or None) of the first `SHOWN` test images.
     """
     gathered, number = [], 0
     for batch in read_codes(model, train):
@@ -103,7 +103,8 @@ def probe_codes(model, train, test, most):
             break
     train_codes, train_images, train_classes = (None if part[0] is None else np.concatenate(part)[:most] for part in zip(*gathered))
     pca_errors = principal_components(train_images, model.latent_dim)
-    predict = None if train_classes is None else linear_probe(train_codes, train_classes)
+    known = None if train_classes is None else train_classes != UNLABELLED
+    predict = None if train_classes is None else linear_probe(train_codes[known], train_classes[known])
     errors = {"pca_mse": [], **({"probe_error": []} if predict else {})}
     all_codes, classes = [], []
     for test_codes, images, test_classes in read_codes(model, test):

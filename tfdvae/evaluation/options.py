@@ -19,6 +19,8 @@ class Options:
     checkpoint: tuple[str, ...] = ()
     # folder of a classifier's run, trained on the same data, to judge the models' outputs
     classifier: str = ""
+    # where the images of the runs are now, if they were moved: folder:PATH or arrays:FILE.npz; they must be the same images
+    dataset: str = ""
     # folder for the table and the figures that compare the runs; without it the table is only printed
     output: str = ""
 
@@ -50,6 +52,8 @@ def checked(options):
     paths = options.checkpoint
     if not paths or len({os.path.realpath(expanded(path)) for path in paths}) < len(paths):
         raise InputError(f"checkpoint: received {', '.join(paths) or 'none'}; expected the folders of runs, each once.")
+    if options.dataset:
+        rules.check_value("dataset", options.dataset)
     if options.corrupt:
         rules.check_value("corrupt", options.corrupt, rules.CORRUPTION)
     runs = [Run(path) for path in paths]
@@ -71,7 +75,7 @@ def check_judge(judge, params_dict, records):
     if params_dict["model"] != "classifier":
         raise InputError(f"classifier: {judge} is a {params_dict['model']}; expected the run of a classifier; train one.")
     for record in records:
-        for name in rules.JUDGED_ALIKE:
+        for name in rules.judged_alike(record["params"]):
             expected = record["params"][name]
             if params_dict[name] != expected:
                 raise InputError(f"classifier: {judge} was trained with {name} {params_dict[name]}; expected {expected}, as for the run.")

@@ -48,12 +48,21 @@ def schedule_warning(row):
     return "Warning: the weight of the KL is still zero: no batch's reconstruction term has come below the threshold of kl_schedule."
 
 
-def collapse_warning(row, latent_dim):
-    """Return a warning where fewer than one in twenty dimensions are active in an epoch's row of the history, otherwise ""."""
+def collapse_warning(row, latent_dim, alike=""):
+    """Return a warning where fewer than one in twenty dimensions are active in an epoch's row of the history, otherwise "".
+
+    Args:
+        row: of the history.
+        latent_dim: dimensions of the latent.
+        alike: from `data.alike`; images that are all alike need no latent, whatever the weight of the KL.
+    """
     active = row.get("active_units")
     if active is None or active >= COLLAPSED * latent_dim:
         return ""
-    return (
-        f"Warning: posterior collapse: {active} of {latent_dim} latent dimensions are active, so outputs depend little on the image. A "
-        "lower kl_weight, a kl_schedule that starts at zero, or a smaller sigma may help."
-    )
+    if alike:
+        cause = "The training images are all equal." if alike == "equal" else "Every training image has one value throughout."
+        advice = f"{cause} There is little to encode."
+    else:
+        advice = "A lower kl_weight, a kl_schedule that starts at zero, or a smaller sigma may help."
+    collapsed = f"Warning: posterior collapse: {active} of {latent_dim} latent dimensions are active"
+    return f"{collapsed}, so outputs depend little on the image. {advice}"

@@ -5,6 +5,7 @@ import functools
 import re
 
 from .. import build, corruptions, data, plots
+from ..errors import InputError
 from ..models.classifier import Classifier
 from ..runs import Run
 from ..runs.checkpoint import load_model
@@ -65,7 +66,10 @@ def evaluate(request):
     judge = Judge(request.judge, load_model(request.judge)) if request.judge else None
     load_dataset = functools.cache(data.load_dataset)  # runs on the same data read it once
     records = [*request.records, *([request.judge_record] if judge else [])]
-    datasets = [data.load_recorded(record, load_dataset) for record in records]
+    datasets = [data.load_recorded(record, load_dataset, options.dataset) for record in records]
+    for run, record, dataset in zip(request.runs, request.records, datasets):
+        if record["params"]["model"] == "classifier" and not has_labels(dataset):
+            raise InputError(f"checkpoint: {run} is a classifier, and no test image of {dataset.name} has a label; expected another model.")
     if options.output:
         for run in request.runs:
             run.read_history()  # report a damaged history before anything is written
@@ -86,7 +90,7 @@ def evaluate_run(trained, judge=None, options=Options()):  # noqa: B008, it is f
     run, model, dataset, params_dict = trained.run, trained.model, trained.dataset, trained.record["params"]
     batches = dataset.test(terms.BATCH)
     run.remove_pictures()
-    judged = judge and model.reconstructs and dataset.num_classes
+    judged = judge and model.reconstructs and has_labels(dataset)
     per_image = terms.evaluate_model(model, batches, judge.model if judged else None)
     if model.reconstructs:
         if options.probe:
@@ -104,6 +108,12 @@ def evaluate_run(trained, judge=None, options=Options()):  # noqa: B008, it is f
     run.write_evaluation(summary, per_image)
     grid = draw_outputs(trained) if model.reconstructs else None
     return Evaluation(run, trained.record, summary, per_image, grid, model.notes(dataset.image_shape))
+
+
+def has_labels(dataset):
+    """Return whether any test image has a label, so that a class can be judged."""
+    labels = dataset.parts[data.TEST].labels
+    return labels is not None and bool((labels != data.UNLABELLED).any())
 
 
 def draw_outputs(trained):

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.stats
 import tensorflow as tf
 
-from ..data import images_and_labels, images_of
+from ..data import UNLABELLED, images_and_labels, images_of
 from ..models.base import TEST_SEED
 from ..priors import StandardNormal
 
@@ -115,6 +115,8 @@ def predicted_variances(model, images, seed=0):
 def summarize(per_image):
     """Return mean and standard error (None for a single image) of per-image values, with the classifier's error as a fraction.
 
+    What compares with the true class is over the images that have a label. It is left out where none has one.
+
     Returns:
         dict of name -> {"mean", "standard_error"}, and "n".
     """
@@ -122,13 +124,19 @@ def summarize(per_image):
     for name in ("original", "output"):
         if f"class_of_{name}" in per_image:
             columns[f"error_of_{name}"] = per_image[f"class_of_{name}"] != per_image["true_class"]
-    n = len(next(iter(per_image.values())))
+    of_class = {"label", "error", "error_of_original", "error_of_output", "probe_error"} | ({"loss"} if "error" in per_image else set())
     summary = {}
     for name, values in columns.items():
-        values = values.astype(np.float64)
-        spread = float(values.std(ddof=1) / math.sqrt(n)) if n > 1 else None
-        summary[name] = {"mean": float(values.mean()), "standard_error": spread}
-    return {"n": n, **summary}
+        values = (values[labelled(per_image)] if name in of_class else values).astype(np.float64)
+        if len(values):
+            spread = float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else None
+            summary[name] = {"mean": float(values.mean()), "standard_error": spread}
+    return {"n": len(next(iter(per_image.values()))), **summary}
+
+
+def labelled(per_image):
+    """Return which test images have a label, as (n,) booleans; a classification error means nothing for the others."""
+    return per_image["true_class"] != UNLABELLED if "true_class" in per_image else slice(None)
 
 
 def reconstruction_grid(model, batches):

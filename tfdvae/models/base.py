@@ -106,3 +106,9 @@ class Model(keras.Model):
     @classmethod
     def from_config(cls, config):
         return cls(**{k: keras.saving.deserialize_keras_object(v) for k, v in config.items()})
+
+
+def class_cross_entropy(labels, logits):
+    """Return the cross-entropy of each image's class, in nats: (B,); 0 for an image without a label, which is -1."""
+    terms = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(labels, 0), logits)
+    return tf.where(labels >= 0, terms, 0.0)

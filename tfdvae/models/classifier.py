@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from .base import Model
+from .base import Model, class_cross_entropy
 
 
 @keras.saving.register_keras_serializable("tfdvae")
@@ -41,13 +41,10 @@ class Classifier(Model):
         return tf.argmax(self.logits(images), axis=-1)
 
     def loss_terms(self, images, labels=None, training=False, seed=None):
-        """Return "loss", nats per image, and "error", 1 where the class is wrong and 0 where it is right."""
+        """Return "loss", nats per image, and "error", 1 where the class is wrong and 0 where it is right or unknown (-1)."""
         if labels is None:
             raise ValueError("Expected images and labels to train or test a classifier. Received images alone.")
         logits = self.logits(images, training)
         labels = tf.cast(labels, tf.int64)
-        wrong = tf.not_equal(tf.argmax(logits, axis=-1), labels)
-        return {
-            "loss": tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits),
-            "error": tf.cast(wrong, tf.float32),
-        }
+        wrong = tf.not_equal(tf.argmax(logits, axis=-1), labels) & (labels >= 0)
+        return {"loss": class_cross_entropy(labels, logits), "error": tf.cast(wrong, tf.float32)}

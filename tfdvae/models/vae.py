@@ -5,6 +5,7 @@ import tensorflow as tf
 from keras import layers
 
 from .autoencoder import Autoencoder
+from .base import class_cross_entropy
 
 
 @keras.saving.register_keras_serializable("tfdvae")
@@ -143,7 +144,7 @@ class VAE(Autoencoder):
             if labels is None:
                 raise ValueError(f"Expected labels, since label_weight is {self.label_weight}. Received images alone.")
             head_outputs = [self.label_head(hidden) for hidden in hiddens]
-            terms["label"] = tf.add_n([tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits) for logits in head_outputs])
+            terms["label"] = tf.add_n([class_cross_entropy(labels, logits) for logits in head_outputs])
             loss += self.label_weight * terms["label"]
         return {**terms, "loss": loss}
 

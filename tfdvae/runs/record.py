@@ -8,7 +8,7 @@ from ..version import FORMAT, __version__
 from . import files
 
 # Parameters that were added since format 1 -> the value that reproduces what runs did without them. Today's default may be another.
-ADDED = {}
+ADDED = {"resize": "stretch", "background": "none"}
 
 
 def read_record(content, path):

@@ -97,10 +97,12 @@ def _check_variants(name, study, every):
         (len(measures) == 1, f"the same {', '.join(ALIKE)} for all, or their numbers cannot be compared"),
     ):
         _require(name, "variants", names, holds, expected)
-    judge, seen = study.judge_run_dict(), {tuple(params_dict[field] for field in rules.JUDGED_ALIKE) for params_dict in every.values()}
-    of_judge = {field: judge[field] for field in ("model", *rules.JUDGED_ALIKE)}
-    valid = judge["model"] == "classifier" and {tuple(judge[field] for field in rules.JUDGED_ALIKE)} == seen
-    _require(name, "judge", of_judge, valid, f"a classifier with the variants' {', '.join(rules.JUDGED_ALIKE)}")
+    judge = study.judge_run_dict()
+    alike = rules.judged_alike(judge)
+    seen = {tuple(params_dict[field] for field in alike) for params_dict in every.values()}
+    of_judge = {field: judge[field] for field in ("model", *alike)}
+    valid = judge["model"] == "classifier" and {tuple(judge[field] for field in alike)} == seen
+    _require(name, "judge", of_judge, valid, f"a classifier with the variants' {', '.join(alike)}")
 
 
 def _check_curve(name, study, every):

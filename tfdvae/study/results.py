@@ -15,6 +15,7 @@ import pathlib
 import numpy as np
 
 from ..errors import InputError, printable, reason
+from ..evaluation.terms import labelled
 from ..runs import Run, files
 from ..runs.folder import BEST, JSON_LIMIT, METRICS, PER_IMAGE, RECORD
 from ..runs.record import as_json, complete
@@ -42,7 +43,8 @@ def kept_terms(per_image):
     kept = {name: per_image[name].astype(np.float32) for name in KEPT if name in per_image}
     if "class_of_output" in per_image:
         for name, of in (("error", "output"), ("error_of_original", "original")):
-            kept[name] = (per_image[f"class_of_{of}"] != per_image["true_class"]).astype(np.uint8)
+            wrong = per_image[f"class_of_{of}"] != per_image["true_class"]
+            kept[name] = wrong[labelled(per_image)].astype(np.uint8)
     return kept
 
 
@@ -57,7 +59,7 @@ def write(folder, result):
     folder.mkdir(parents=True, exist_ok=True)
     files.remove_temporaries(folder)
     contents = {
-        RECORD: files.sealed(result.run).encode(),
+        RECORD: files.sealed(without_path(result.run)).encode(),
         PER_IMAGE: files.packed(result.per_image),
         PICTURES: files.packed({title: images.ravel() for title, images in result.pictures.items()}),
     }
@@ -73,6 +75,11 @@ def write(folder, result):
         "digests": {name: _digest(content) for name, content in contents.items()},
     }
     files.write(folder / METRICS, files.sealed(described))
+
+
+def without_path(record):
+    """Return a record without the absolute path of its images, which is for this machine alone."""
+    return record | {"data": {name: value for name, value in record["data"].items() if name != "path"}}
 
 
 def read(folder, params_dict, judge, bounds=()):
@@ -157,7 +164,8 @@ def write_judge(folder, run):
     folder.mkdir(parents=True, exist_ok=True)
     weights, epoch, loss = run.read_best()
     half = {name: array.astype(np.float16) for name, array in weights.items()}
-    files.write(folder / RECORD, files.read(run.file(RECORD), JSON_LIMIT))
+    record = files.unsealed(files.read(run.file(RECORD), JSON_LIMIT))
+    files.write(folder / RECORD, files.sealed(without_path(record)))
     Run(folder).write_weights(BEST, half, epoch=epoch, val_loss=loss)
 
 

@@ -33,11 +33,14 @@ def train(run, params_dict, *, preset=None, resume=False, command=None, callback
         Fault: training began and could not be finished; earlier epochs stay saved.
     """
     make_deterministic(params_dict["seed"])
-    dataset = data.load_dataset(**data.dataset_arguments(params_dict))
-    check_data(params_dict, dataset)
     if resume:
         record = run.read_record()
-        data.check_unchanged(dataset, record["data"])
+        whole = data.load_recorded(record)
+    else:
+        whole = data.load_dataset(**data.dataset_arguments(params_dict))
+    dataset = whole.labelled() if params_dict["model"] == "classifier" else whole
+    check_data(params_dict, dataset)
+    if resume:
         check_size(run, record, (LAST, PREVIOUS))
         run.note_differences(record, origin())
         remove_temporaries(run.path)
@@ -47,11 +50,14 @@ def train(run, params_dict, *, preset=None, resume=False, command=None, callback
     arguments = model_arguments(params_dict, precision)
     model = build_model(image_shape=dataset.image_shape, num_classes=dataset.num_classes, **arguments)
     if not resume:
-        described = {"precision": precision, "data": data.describe(dataset)}
+        described = {"precision": precision, "data": data.describe(whole)}
         run.start(params_dict=params_dict, preset=preset, command=command, **described, **origin())
     print(_introduction(run, params_dict, precision, model, dataset, resume))
-    if dataset.note:
-        print(f"Note: {dataset.note}.")
+    for sentence in (data.class_sentence(whole), *(f"Note: {note}" for note in whole.notes)):
+        if sentence:
+            print(f"{sentence}.")
+    for warning in data.warnings_of(dataset):
+        print(f"Warning: {warning}.")
     done, epochs = fit(model, dataset, run, params_dict, resume=resume, callbacks=callbacks, interrupts=interrupts), params_dict["epochs"]
     if done >= epochs:
         print(f"{run} was finished already, with {counted(epochs, 'epoch')}.")
@@ -127,6 +133,7 @@ def draw_pictures(run, model, dataset, params_dict):
     progress.animation(run, "progress.gif", rows)
     if model.generates:
         run.write_picture("posterior.png", plots.posterior(history))
-        for warning in (posterior.collapse_warning(history[-1], params_dict["latent_dim"]), posterior.schedule_warning(history[-1])):
+        collapse = posterior.collapse_warning(history[-1], params_dict["latent_dim"], data.alike(dataset))
+        for warning in (collapse, posterior.schedule_warning(history[-1])):
             if warning:
                 print(warning)

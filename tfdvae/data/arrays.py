@@ -1,0 +1,115 @@
+"""Images in arrays: a file of NumPy, or arrays of Python."""
+
+import os
+import pathlib
+import zipfile
+
+import numpy as np
+
+from ..errors import InputError, printable, reason
+from .source import UNLABELLED, Source, Sources, composited, resized
+
+CHUNK = 1000  # images converted at once
+
+
+def file_sources(name, preparation):
+    """Return the `Sources` of "arrays:FILE.npz", a file of the arrays `images` and, where there are classes, `labels`.
+
+    Raises:
+        InputError: there is no such file, it holds no such arrays, or the arrays cannot be used.
+    """
+    path = pathlib.Path(os.path.expanduser(name.removeprefix("arrays:")))
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            if not isinstance(arrays, np.lib.npyio.NpzFile):
+                raise InputError(f"dataset: {printable(path)} holds one array; expected the arrays images and, perhaps, labels in an .npz.")
+            if "images" not in arrays:
+                raise InputError(
+                    f"dataset: {printable(path)} holds {printable(', '.join(arrays)) or 'no arrays'}; expected the array images and, "
+                    "perhaps, labels; write it with numpy.savez(FILE, images=..., labels=...)."
+                )
+            images, labels = arrays["images"], arrays.get("labels")
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError, MemoryError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"dataset: received {name}, which cannot be read ({reason(error)}); expected an .npz file of numpy.savez, without pickled "
+            "objects; write it again."
+        ) from None
+    return array_sources(images, labels, preparation, name, os.path.abspath(path))
+
+
+def array_sources(images, labels, preparation, name, path=""):
+    """Return the `Sources` of arrays.
+
+    Args:
+        images: (n, H, W) or (n, H, W, C): bytes, 16-bit integers, other integers within 0 to 255 or 0 to 65,535, or floats within 0 to 1.
+            C is 1 or 3, or 2 or 4 with a last channel of opacity.
+        labels: (n,) class numbers from 0 on, -1 or NaN where unknown, or (n,) texts, empty where unknown; None without classes.
+        preparation: `source.Preparation`.
+        name: of the dataset, for the sentences.
+        path: of their file.
+
+    Raises:
+        InputError: the arrays cannot be used.
+    """
+    images = np.asarray(images)
+    images = images[..., np.newaxis] if images.ndim == 3 else images
+    if images.ndim != 4 or images.shape[-1] not in (1, 2, 3, 4) or 0 in images.shape:
+        raise InputError(
+            f"images: {name} has an array of shape {images.shape}; expected (n, height, width) or (n, height, width, channels) with 1 to 4 "
+            "channels; reshape it."
+        )
+    limit, notes = _range(images, name)
+    numbers, class_names = (None, ()) if labels is None else _classes(np.asarray(labels), len(images), name)
+    chunks = range(0, len(images), CHUNK)
+    prepared = [_prepared(images[start : start + CHUNK], limit, preparation) for start in chunks]
+    prepared = prepared[0] if len(prepared) == 1 else np.concatenate(prepared)
+    source = Source(len(prepared), prepared.shape[1:], class_names, prepared, numbers)
+    return Sources(source, notes=notes, path=path)
+
+
+def _range(images, name):
+    """Return the value that stands for white, and notes; raise InputError where the type and the values give none."""
+    if images.dtype in (np.uint8, np.uint16, np.bool_):
+        return {"uint8": 255, "uint16": 65_535, "bool": 1}[images.dtype.name], ()
+    if images.dtype.kind not in "iuf":
+        raise InputError(f"images: {name} has values of type {images.dtype}; expected numbers; convert them.")
+    low, high = images.min(), images.max()  # NaN where there is one
+    limits = (1.0,) if images.dtype.kind == "f" else (255, 65_535)
+    limit = next((limit for limit in limits if low >= 0 and high <= limit), None)
+    if limit is None:
+        expected = "0 to 1 for floats" if images.dtype.kind == "f" else "0 to 255 or 0 to 65,535 for integers"
+        raise InputError(f"images: {name} has {images.dtype} values from {low:g} to {high:g}; expected {expected}; scale them.")
+    if images.dtype.kind == "f":
+        return limit, ()
+    return limit, (f"the {images.dtype} values are all within 0 to {limit:,}, taken as the range",)
+
+
+def _prepared(images, limit, preparation):
+    """Return images as prepared bytes."""
+    if limit != 255:
+        images = np.round(images * (images.dtype.type(255 / limit) if images.dtype.kind == "f" else 255 / limit))
+    return np.asarray(resized(composited(images.astype(np.uint8), preparation), preparation))
+
+
+def _classes(labels, n, name):
+    """Return class numbers (n,) int64 and the names of the classes."""
+    if labels.shape != (n,):
+        raise InputError(f"labels: {name} has an array of shape {labels.shape}; expected ({n},), one for each image; reshape it.")
+    if labels.dtype.kind == "U":
+        class_names, numbers = np.unique(labels[labels != ""], return_inverse=True)
+        all_numbers = np.full(n, UNLABELLED, np.int64)
+        all_numbers[labels != ""] = numbers
+        return all_numbers, tuple(map(str, class_names))
+    if labels.dtype.kind == "f":
+        labels = np.where(np.isnan(labels), UNLABELLED, labels)
+    whole = labels.dtype.kind in "iu" or (labels.dtype.kind == "f" and np.all(labels == np.floor(labels)))
+    if not whole or labels.min() < UNLABELLED or labels.max() >= n:
+        values = f", values from {labels.min()} to {labels.max()}" if labels.dtype.kind in "iuf" else ""
+        raise InputError(
+            f"labels: {name} has labels of type {labels.dtype}{values}; expected class numbers from 0 on, -1 where unknown, or texts; "
+            "convert them."
+        )
+    numbers = labels.astype(np.int64)
+    return numbers, tuple(map(str, range(numbers.max() + 1)))

@@ -1,0 +1,49 @@
+"""Sentences about a dataset's images and classes, for the first lines of a training."""
+
+import numpy as np
+
+from ..errors import counted, printable
+from .pipeline import TRAIN
+
+SHOWN = 10  # most classes named with their counts
+UNBALANCED = 10  # times that the largest class may be larger than the smallest one
+BATCH = 100
+
+
+def class_sentence(dataset):
+    """Return the classes and their numbers of images, such as "2 classes: cat 60, dog 60"; "" without classes."""
+    counts = dataset.class_counts()
+    if not counts:
+        return ""
+    named = ", ".join(f"{printable(name)} {number:,}" for name, number in list(counts.items())[:SHOWN])
+    more = f" and {len(counts) - SHOWN:,} more, of {min(counts.values()):,} to {max(counts.values()):,} images each"
+    return f"{len(counts):,} class{'' if len(counts) == 1 else 'es'}: {named}{more if len(counts) > SHOWN else ''}"
+
+
+def warnings_of(dataset):
+    """Return warnings about a dataset: images that are all alike, and classes of very different sizes."""
+    warnings = []
+    if alike(dataset):
+        every = "all training images are equal" if alike(dataset) == "equal" else "every training image has one value throughout"
+        warnings.append(f"{every}, so there is nothing to learn from them; look at the files, and at the notes above")
+    counts = dataset.class_counts()
+    if counts:
+        small, large = min(counts, key=counts.get), max(counts, key=counts.get)
+        if counts[small] * UNBALANCED < counts[large]:
+            warnings.append(
+                f"class {printable(small)} has {counted(counts[small], 'image')} and {printable(large)} has {counts[large]:,}; means over "
+                "all images say little about the small class"
+            )
+    return warnings
+
+
+def alike(dataset):
+    """Return "equal" where all training images are equal, "constant" where each has one value in every channel, otherwise ""."""
+    first, equal, constant = None, True, True
+    for images, *_ in dataset.parts[TRAIN].batches(BATCH).as_numpy_iterator():
+        first = images[0] if first is None else first
+        equal = equal and bool(np.all(images == first))
+        constant = constant and not np.any(np.ptp(images, axis=(1, 2)))
+        if not (equal or constant):  # as a rule in the first batch
+            return ""
+    return "equal" if equal else "constant"

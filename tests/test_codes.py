@@ -15,7 +15,9 @@ DECODED = np.array([[-0.54, -0.33], [-0.34, -0.20], [0.07, 0.04], [0.35, 0.21], 
 def test_a_linear_autoencoder_of_five_points_finds_their_principal_component():
     """Trained by gradient descent, its outputs and, up to scale and sign, its codes are the published ones; its error is PCA's."""
     images = FIVE.reshape(5, 1, 2, 1)
-    model = build_model(model="ae", network="linear", image_shape=(1, 2, 1), latent_dim=1, likelihood="gaussian_fixed", sigma=1.0)
+    model = build_model(
+        model="ae", network="linear", image_shape=(1, 2, 1), latent_dim=1, likelihood="gaussian_fixed", sigma=1.0, pixel_range="signed"
+    )
     optimizer = keras.optimizers.Adam(0.02)
 
     @tf.function

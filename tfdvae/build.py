@@ -69,7 +69,7 @@ def build_model(
         raise refusal("precision", precision, "float32 or bfloat16 to build a model")
     parts = Parts(types.SimpleNamespace(**arguments))
     with initializers_seeded(parts.chosen.seed):
-        built = MODELS[model](**MODELS[model].arguments(parts), seed=parts.chosen.seed, name=model)
+        built = MODELS[model](**MODELS[model].arguments(parts), pixel_range=pixel_range, seed=parts.chosen.seed, name=model)
         built.build((None, *arguments["image_shape"]))
     return built
 

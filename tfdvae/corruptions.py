@@ -11,6 +11,8 @@ class Corruption(keras.layers.Layer):
         seed: seed of training's draws.
     """
 
+    reach = 0.0  # how far the noise can take values out of the range of clean images
+
     def __init__(self, seed=0, **kwargs):
         super().__init__(**kwargs)
         self.seed = seed
@@ -38,6 +40,7 @@ class GaussianNoise(Corruption):
     def __init__(self, sigma=0.3, **kwargs):
         super().__init__(**kwargs)
         self.sigma = sigma
+        self.reach = 8.0 * sigma  # one draw in 10^15 goes farther
 
     def corrupt(self, images, seed):
         return images + self.sigma * tf.random.stateless_normal(tf.shape(images), seed)

@@ -37,7 +37,7 @@ def posterior_statistics(mean, log_variance):
 
 def posteriors(model, batches):
     """Return the posterior's mean and log-variance of every image of a pipeline: two (n, latent_dim) arrays."""
-    encoded = [model.encode(images_of(batch)) for batch in batches]
+    encoded = [model.posterior(images_of(batch)) for batch in batches]
     return tuple(tf.concat(part, axis=0).numpy() for part in zip(*encoded))
 
 

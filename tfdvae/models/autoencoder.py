@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from ..likelihoods import Bernoulli
 from .base import Model
 
 
@@ -27,6 +28,8 @@ class Autoencoder(Model):
         super().__init__(**kwargs)
         self.encoder, self.decoder = encoder, decoder
         self.likelihood, self.latent_dim = likelihood, latent_dim
+        if isinstance(likelihood, Bernoulli):
+            self.pixel_range = "unit"  # of other values its cross-entropy has no lower bound
         self.head = layers.Dense(self.head_size * latent_dim, dtype="float32", name=self.head_name)
 
     @classmethod
@@ -39,26 +42,26 @@ class Autoencoder(Model):
         }
 
     def build(self, input_shape):
+        super().build(input_shape)
         self.encoder.build(input_shape)
         self.head.build(self.encoder.compute_output_shape(input_shape))
         self.decoder.build((None, self.latent_dim))
-        self.built = True
 
     def encode(self, images):
         """Return the code of images: (B, latent_dim)."""
-        return self.head(self.encoder(images))
+        return self.head(self.encoder(self.checked(images)))
 
     def codes(self, images):
         """Return one vector per image, for plots and the linear probe: (B, latent_dim)."""
-        return self.encode(images)
+        return self.head(self.encoder(images))
 
     def decode(self, codes):
         """Return the mean image of each code: (B, H, W, C)."""
         return self.likelihood.mean(self.decoder(codes))
 
     def output(self, images, seed=None):
-        """Return the likelihood's parameters for each image's reconstruction; `seed` as in `reconstruct`."""
-        return self.decoder(self.encode(images))
+        """Return the likelihood's parameters for each image's reconstruction; `seed` as in `reconstruct`. The images are not checked."""
+        return self.decoder(self.codes(images))
 
     def reconstruct(self, images, seed=None):
         """Return the mean output of each image: (B, H, W, C).
@@ -67,14 +70,14 @@ class Autoencoder(Model):
             images: (B, H, W, C), scaled as in training.
             seed: pair of integers for the noise that the model has in training; None means no noise.
         """
-        return self.likelihood.mean(self.output(images, seed))
+        return self.likelihood.mean(self.output(self.checked(images), seed))
 
     def sample(self, n, seed=0):
         """Raise ValueError: this model has no prior."""
         raise ValueError(f"Expected a model with a prior, such as vae or dvae. Received {self.name}, which has no prior to sample from.")
 
     def call(self, images, training=False):
-        return self.reconstruct(images)
+        return self.likelihood.mean(self.output(images))
 
     def loss_terms(self, images, labels=None, training=False, seed=None):
         outputs = self.decoder(self.head(self.encoder(images, training=training)), training=training)

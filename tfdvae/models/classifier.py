@@ -16,6 +16,8 @@ class Classifier(Model):
 
     term_names = ("loss", "error")
     config_names = ("network",)
+    input_reach = 0.5  # it also judges outputs, and a Gaussian's mean image leaves the range a little
+    label_classes = 0  # until `build` knows them
 
     def __init__(self, network, **kwargs):
         super().__init__(**kwargs)
@@ -26,8 +28,9 @@ class Classifier(Model):
         return {"network": parts.classifier()}
 
     def build(self, input_shape):
+        super().build(input_shape)
         self.network.build(input_shape)
-        self.built = True
+        self.label_classes = self.network.compute_output_shape(input_shape)[-1]
 
     def logits(self, images, training=False):
         return tf.cast(self.network(images, training=training), tf.float32)
@@ -38,7 +41,7 @@ class Classifier(Model):
 
     def classify(self, images):
         """Return the most probable class of each image: (B,)."""
-        return tf.argmax(self.logits(images), axis=-1)
+        return tf.argmax(self.logits(self.checked(images)), axis=-1)
 
     def loss_terms(self, images, labels=None, training=False, seed=None):
         """Return "loss", nats per image, and "error", 1 where the class is wrong and 0 where it is right or unknown (-1)."""

@@ -22,6 +22,7 @@ class DAE(Autoencoder):
     def __init__(self, *, corruption, gate=False, **kwargs):
         super().__init__(**kwargs)
         self.corruption, self.gate = corruption, gate
+        self.input_reach = corruption.reach
 
     @classmethod
     def arguments(cls, parts):

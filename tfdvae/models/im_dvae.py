@@ -25,6 +25,7 @@ class ImDVAE(VAE):
     def __init__(self, *, corruption, **kwargs):
         super().__init__(**kwargs)
         self.corruption = corruption
+        self.input_reach = corruption.reach
 
     @classmethod
     def arguments(cls, parts):

@@ -57,19 +57,27 @@ class VAE(Autoencoder):
             self.prior.build((None, self.latent_dim))
 
     @property
+    def label_classes(self):
+        return self.num_classes if self.label_weight else 0
+
+    @property
     def prior_pass(self):
         """Return the index of the prior's pass through the encoder. It follows the model's own passes."""
         return 1
 
     def encode(self, images):
         """Return the posterior's mean and log-variance, each (B, latent_dim)."""
+        return self.posterior(self.checked(images))
+
+    def posterior(self, images):
+        """Return what `encode` returns; the images are not checked."""
         return self.posterior_of(self.encoder(images))
 
     def codes(self, images):
-        return self.encode(images)[0]
+        return self.posterior(images)[0]
 
     def output(self, images, seed=None):
-        mean, log_variance = self.encode(images)
+        mean, log_variance = self.posterior(images)
         return self.output_of_latents(mean if seed is None else self.draw_latent(mean, log_variance, seed)[0])
 
     def output_of_latents(self, latents):

@@ -83,6 +83,7 @@ def fit(model, dataset, run, params_dict, *, resume=False, callbacks=(), interru
             epochs=epochs,
             shuffle=False,  # the pipeline does
             verbose=1 if sys.stdout.isatty() else 2,
+            check_inputs=False,  # a dataset of this package is right, and the first batch of a shuffled stream may take seconds
             callbacks=[
                 StopAtNonFinite(),
                 *([ReduceOnPlateau(history, start)] if schedule == "plateau" else []),

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tfdvae.build import build_model
 from tfdvae.errors import InputError
 from tfdvae.models import VAE, inputs
+from tfdvae.training.fit import compile_model
 
 SMALL = {"network": "mlp", "hidden_units": (8,), "latent_dim": 3}
 
@@ -220,6 +221,41 @@ def test_labels_that_name_no_class_are_one_sentence(labels, words, images):
 def test_labels_that_a_model_does_not_read_are_not_checked(images):
     small(num_classes=2).fit(images, images, verbose=0)
     small(num_classes=2).evaluate(images, np.full(7, 5.5), verbose=0)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"loss": "mse"},
+        {"loss": keras.losses.MeanSquaredError()},
+        {"metrics": ["mae"]},
+        {"weighted_metrics": ["mae"]},
+        {"loss_weights": [2.0]},
+    ],
+)
+def test_an_objective_beside_the_models_own_is_refused(arguments):
+    (name,) = arguments
+    refused(lambda: small().compile(optimizer="adam", **arguments), f"{name}: received ", "reports loss, neg_elbo", "leave it out")
+
+
+def test_the_other_settings_of_compile_stay(images):
+    model = small()
+    model.compile("sgd", run_eagerly=True, steps_per_execution=2, jit_compile=False)
+    assert model.run_eagerly and model.steps_per_execution == 2 and isinstance(model.optimizer, keras.optimizers.SGD)
+    model.fit(images, batch_size=3, verbose=0)
+
+
+def test_a_saved_model_keeps_its_range_and_its_optimizer(images, tmp_path, recwarn):
+    model = small(pixel_range="signed", likelihood="gaussian")
+    compile_model(model, 0.125)
+    model.fit(images, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert float(loaded.optimizer.learning_rate) == 0.125 and int(loaded.optimizer.iterations) == 1
+    assert not [warning for warning in recwarn if "compile" in str(warning.message)]
+    refused(lambda: loaded.encode(255 * images), "shape (any, 5, 6, 1) and floats in [-1, 1];")
+    np.testing.assert_array_equal(loaded(images), model(images))
+    loaded.fit(images, verbose=0)
 
 
 def test_a_model_saved_without_a_range_takes_any_finite_values(images):

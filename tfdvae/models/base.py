@@ -6,9 +6,11 @@ import keras
 import tensorflow as tf
 
 from .. import rules
+from ..errors import refusal
 from . import inputs
 
 TEST_SEED = 20160  # validation and evaluation draw from this seed, never from training's generators
+OBJECTIVE = ("loss", "loss_weights", "metrics", "weighted_metrics")  # arguments of Keras' `compile` that a model here has no use for
 
 
 class Model(keras.Model):
@@ -142,6 +144,26 @@ class Model(keras.Model):
 
     def predict_on_batch(self, x):
         return super().predict_on_batch(self.checked(x))
+
+    def compile(self, optimizer="rmsprop", loss=None, loss_weights=None, metrics=None, weighted_metrics=None, **kwargs):
+        """Choose the optimizer, and how Keras runs a step. The model states its objective itself.
+
+        Raises:
+            InputError: a loss or metrics are given.
+        """
+        for name, value in zip(OBJECTIVE, (loss, loss_weights, metrics, weighted_metrics)):
+            if value is not None:
+                raise refusal(
+                    name, value, f"none, since the model has its own objective and reports {', '.join(self.term_names)}", "leave it out"
+                )
+        super().compile(optimizer=optimizer, **kwargs)
+
+    def compile_from_config(self, config):
+        """Compile a saved model as it was; Keras does not do it for a class with a `compile` of its own."""
+        settings = keras.saving.deserialize_keras_object(config)
+        self.compile(**{name: value for name, value in settings.items() if name not in OBJECTIVE})  # of an older file; they had no effect
+        if self.built:
+            self.optimizer.build(self.trainable_variables)
 
     def train_step(self, data):
         images, labels = self.unpack(data)

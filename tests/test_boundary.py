@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import tfdvae
 from tfdvae.build import build_model
 from tfdvae.errors import InputError
 from tfdvae.models import VAE, inputs
@@ -243,6 +244,24 @@ def test_the_other_settings_of_compile_stay(images):
     model.compile("sgd", run_eagerly=True, steps_per_execution=2, jit_compile=False)
     assert model.run_eagerly and model.steps_per_execution == 2 and isinstance(model.optimizer, keras.optimizers.SGD)
     model.fit(images, batch_size=3, verbose=0)
+
+
+@pytest.mark.parametrize("model", ["ae", "vae", "dvae", "dae", "im_dvae", "classifier"])
+def test_a_model_that_was_never_called_can_be_exported(model, images, tmp_path):
+    model = build_model(image_shape=(5, 6, 1), model=model, num_classes=2, **SMALL)
+    model.export(tmp_path / "exported", verbose=False)
+    exported = tf.saved_model.load(str(tmp_path / "exported"))
+    np.testing.assert_allclose(exported.serve(images), model(images), atol=1e-6)
+    np.testing.assert_allclose(exported.serve(images[:2]), model(images[:2]), atol=1e-6)
+
+
+def test_the_model_of_a_run_folder_knows_its_images_and_can_be_exported(tmp_path):
+    model = tfdvae.load("tests/formats/1")
+    images = np.random.default_rng(0).random((2, 8, 8, 1)).astype(np.float32)
+    refused(lambda: model.reconstruct(255 * images), "expected shape (any, 8, 8, 1) and floats in [0, 1]")
+    model.export(tmp_path / "exported", verbose=False)
+    exported = tf.saved_model.load(str(tmp_path / "exported"))
+    np.testing.assert_allclose(exported.serve(images), model(images), atol=1e-6)
 
 
 def test_a_saved_model_keeps_its_range_and_its_optimizer(images, tmp_path, recwarn):

@@ -165,6 +165,12 @@ class Model(keras.Model):
         if self.built:
             self.optimizer.build(self.trainable_variables)
 
+    def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
+        """Export as `keras.Model.export` does, but also a model that was never called."""
+        if input_signature is None and self.image_shape:
+            input_signature = [keras.InputSpec(shape=(None, *self.image_shape), dtype="float32")]
+        super().export(filepath, format, verbose, input_signature, **kwargs)
+
     def train_step(self, data):
         images, labels = self.unpack(data)
         with tf.GradientTape() as tape:

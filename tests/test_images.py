@@ -226,7 +226,7 @@ def test_arrays_are_resized_as_files_are(tmp_path, resize):
     of_file = image_file.pixels(tmp_path / "x.png", (12, 12, 3), Preparation(12, resize))
     of_array = data.load_dataset(arrays=(np.repeat(smooth[np.newaxis], 10, 0), None), image_size=12, resize=resize, validation_fraction=0.2)
     images = next(of_array.test(1).as_numpy_iterator())[0] * 255
-    assert np.abs(images - of_file).mean() < 3 and np.abs(images - of_file).max() < 40
+    assert np.abs(images - of_file).mean() < 6 and np.abs(images - of_file).max() < 40
 
 
 # ---- metadata

@@ -7,7 +7,7 @@ import os
 
 from .version import __version__
 
-__all__ = ["__version__", "load"]
+__all__ = ["__version__", "load", "read_images"]
 
 # The models are TensorFlow's, whatever backend a user has chosen for Keras elsewhere.
 os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -30,3 +30,10 @@ def load(run_dir, weights="best"):
     from .runs.checkpoint import load_model
 
     return load_model(run_dir, weights)
+
+
+def read_images(paths, like):
+    """Return image files as a model or a dataset takes them: (n, H, W, C) float32; see `tfdvae.data.read_images`."""
+    from .data import read_images
+
+    return read_images(paths, like)

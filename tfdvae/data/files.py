@@ -40,13 +40,13 @@ class Reading:
         return image_file.pixels(path, self.image_shape, self.preparation, self.integer_range)
 
 
-def reading_of(paths, preparation, name):
+def reading_of(paths, preparation, subject):
     """Open every file once, and return the `Reading` of all of them.
 
     Args:
         paths: of the files.
         preparation: `source.Preparation`.
-        name: of the dataset, for the sentences.
+        subject: what the files are, for the sentences, such as the dataset's name.
 
     Raises:
         InputError: files are broken, all of which it names; or their sizes differ and there is no size to bring them to.
@@ -54,13 +54,14 @@ def reading_of(paths, preparation, name):
     all_facts = dict(zip(paths, in_threads(lambda path: _attempt(image_file.facts_of, path), paths)))
     integers = [facts for facts in all_facts.values() if isinstance(facts, image_file.Facts) and facts.mode == "I"]
     integer_range = 255 if all(facts.high <= 255 for facts in integers) else SIXTEEN_BITS
-    refuse_broken({path: _complaint(facts) for path, facts in all_facts.items()}, name)
+    refuse_broken({path: _complaint(facts) for path, facts in all_facts.items()}, subject)
     facts = list(all_facts.values())
     size, coloured_ground = preparation.image_size, len(set(preparation.border)) > 1
     sizes = {(size, size)} if size else {fact.size for fact in facts}
     if len(sizes) > 1:
         raise InputError(
-            f"dataset {name} has images of {len(sizes)} sizes: expected image_size to be set, received 0; try --image-size 64."
+            f"{subject} has images of {len(sizes)} sizes, such as {_listed(sizes)}: expected image_size to be set, received 0; try "
+            "--image-size 64."
         )
     ((width, height),) = sizes
     transparent = any(fact.transparent for fact in facts)
@@ -93,14 +94,14 @@ def _complaint(facts):
     return image_file.out_of_range(facts.mode, facts.low, facts.high)
 
 
-def refuse_broken(complaints, name):
+def refuse_broken(complaints, subject):
     """Raise InputError that names every file with a complaint; `complaints` is a dict path -> reason or ""."""
     broken = {path: complaint for path, complaint in complaints.items() if complaint}
     if broken:
         listed = ", ".join(f"{printable(path)} ({complaint})" for path, complaint in list(broken.items())[:LISTED])
         more = f" and {len(broken) - LISTED:,} more" if len(broken) > LISTED else ""
         raise InputError(
-            f"dataset {name}: {counted(len(broken), 'image')} of {len(complaints):,} cannot be read: {listed}{more}; repair, convert or "
+            f"{subject}: {counted(len(broken), 'image')} of {len(complaints):,} cannot be read: {listed}{more}; repair, convert or "
             f"remove {'it' if len(broken) == 1 else 'them'}."
         )
 
@@ -126,11 +127,15 @@ def _notes(facts, preparation, integer_range):
     return tuple(notes)
 
 
+def _listed(sizes):
+    return " and ".join(f"{width}x{height}" for width, height in sorted(sizes)[:2])
+
+
 def _named(colour):
     return {(255, 255, 255): "white", (0, 0, 0): "black"}.get(colour) or "#{:02x}{:02x}{:02x}".format(*colour)
 
 
-def all_pixels(paths, reading, name):
+def all_pixels(paths, reading, subject):
     """Return the (n, H, W, C) bytes of files, or raise InputError that names all that cannot be read."""
     images = np.empty((len(paths), *reading.image_shape), np.uint8)
 
@@ -140,7 +145,7 @@ def all_pixels(paths, reading, name):
         except Unreadable as error:
             return str(error)
 
-    refuse_broken(dict(zip(paths, in_threads(keep, range(len(paths))))), name)
+    refuse_broken(dict(zip(paths, in_threads(keep, range(len(paths))))), subject)
     return images
 
 

@@ -35,7 +35,7 @@ def folder_sources(name, preparation, limit):
     """
     root = pathlib.Path(os.path.expanduser(name.removeprefix("folder:")))
     found = images_below(root, name)
-    reading = reading_of([path for split in found.splits.values() for path in split.paths], preparation, name)
+    reading = reading_of([path for split in found.splits.values() for path in split.paths], preparation, f"dataset {name}")
     in_memory = sum(len(split.paths) for split in found.splits.values()) * math.prod(reading.image_shape) <= limit
     sources = {which: _source(split, root, found.class_names, reading, name, in_memory) for which, split in found.splits.items()}
     path = os.path.abspath(root)
@@ -48,7 +48,7 @@ def _source(split, root, class_names, reading, name, in_memory):
     paths, labels = [split.paths[i] for i in mixed], split.labels[mixed] if class_names else None
     common = {"n": len(paths), "image_shape": reading.image_shape, "class_names": class_names, "labels": labels}
     if in_memory:
-        return Source(images=all_pixels(paths, reading, name), **common)
+        return Source(images=all_pixels(paths, reading, f"dataset {name}"), **common)
     lines = [f"{path.relative_to(root)} {path.stat().st_size}" for path in paths]
     identity = "\n".join(lines) + reading.preparation.identity(reading.transparent)
     stream = lambda: tf.data.Dataset.range(len(paths))  # noqa: E731

@@ -94,7 +94,7 @@ def opened(path):
     except UnidentifiedImageError:
         raise Unreadable("not an image, or damaged at its beginning") from None
     except Exception as error:  # Pillow raises many kinds for a broken file
-        raise Unreadable(reason(error)) from None
+        raise Unreadable(getattr(error, "strerror", None) or reason(error)) from None
     if negative or sixteen:
         values = np.asarray(upright).astype(np.uint16)
         upright = Image.fromarray(SIXTEEN_BITS - values if negative else values)

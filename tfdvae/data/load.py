@@ -62,7 +62,7 @@ def load_dataset(
         "dataset": name, "validation_fraction": validation_fraction, "image_size": image_size, "resize": resize,
         "background": background, "pixel_range": pixel_range, "binarize": binarize, "memory_limit": memory_limit,
     })  # fmt: skip
-    preparation = Preparation(image_size, resize, forms.parse_background(background))
+    preparation = preparation_of({"image_size": image_size, "resize": resize, "background": background})
     sources = _sources(name.removeprefix(rules.VARIANCE), arrays, preparation, memory_limit * 2**30)
     members, notes = _split(name, sources, validation_fraction)
     train = sources.train
@@ -73,8 +73,13 @@ def load_dataset(
         parts = tuple(part.without_labels() for part in parts)
     notes += sources.notes + _unlabelled_notes(parts, train)
     class_names = train.class_names if labelled else ()
-    in_memory, convert = train.images is not None, _converter(pixel_range, binarize)
-    return Dataset(name, train.image_shape, class_names, sizes, notes, in_memory, pixel_range, parts, convert, sources.path)
+    in_memory, convert = train.images is not None, converter(pixel_range, binarize)
+    return Dataset(name, train.image_shape, class_names, sizes, notes, in_memory, pixel_range, parts, convert, preparation, sources.path)
+
+
+def preparation_of(params_dict):
+    """Return the `Preparation` of images among a run's parameters."""
+    return Preparation(params_dict["image_size"], params_dict["resize"], forms.parse_background(params_dict["background"]))
 
 
 def _split(name, sources, validation_fraction):
@@ -144,7 +149,7 @@ def _sources(name, arrays, preparation, limit):
     return tfds_sources(name, preparation, limit)
 
 
-def _converter(pixel_range, binarize):
+def converter(pixel_range, binarize):
     """Return the function that makes float32 images of a batch of uint8 images; labels beside them stay."""
 
     def convert(batch, seed):

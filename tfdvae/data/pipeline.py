@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from .source import UNLABELLED
+from .source import UNLABELLED, Preparation
 
 fold_in = tf.random.experimental.stateless_fold_in
 no_autograph = tf.autograph.experimental.do_not_convert  # no pipeline here branches on a tensor, and to convert them all takes seconds
@@ -31,6 +31,7 @@ class Dataset:
     pixel_range: str
     parts: tuple
     convert: Callable
+    preparation: Preparation  # of the stored images
     path: str = ""  # absolute path of the user's own images
 
     @property

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..build import MODEL_PARAMETERS, build_model
+from ..data import preparation_of
 from ..errors import InputError, reason
 from .folder import BEST, LAST, PREVIOUS, RECORD, Run
 
@@ -89,4 +90,5 @@ def load_model(run_dir, which="best"):
             print(f"Note: {run.file(LAST)} is missing or damaged; these are the weights of epoch {len(history)}, from the state before it.")
     for path, variable in expected.items():
         variable.assign(values[path])
+    model.preparation, model.binarize = preparation_of(record["params"]), record["params"]["binarize"]  # for `tfdvae.read_images`
     return model

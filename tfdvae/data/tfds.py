@@ -11,6 +11,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from ..errors import InputError, reason
+from .network import fails_soon
 from .pipeline import no_autograph
 from .source import Source, Sources, composited, resized
 
@@ -119,10 +120,11 @@ def _image_shape(name, shape, image_size):
 
 def _prepare(builder, name, data_dir):
     """Download and prepare a dataset where it is not there yet."""
-    logging.getLogger("urllib3").setLevel(logging.ERROR)  # forty retries without a network are one failure, reported below
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # retries are one failure, reported below
     logging.getLogger("absl").addFilter(_is_news)
     try:
-        builder.download_and_prepare()
+        with fails_soon():
+            builder.download_and_prepare()
     except Exception as error:
         raise InputError(
             f"dataset {name} is neither in {data_dir} nor could it be downloaded ({reason(error)}); connect to the network once, or "

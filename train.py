@@ -7,6 +7,7 @@ import sys
 import params as parameters
 from tfdvae import rules
 from tfdvae.cli import exit_status, read_options
+from tfdvae.dataset_names import check_dataset
 from tfdvae.errors import InputError, reported_as_fault, unknown
 from tfdvae.interrupts import Interrupted, Interrupts
 from tfdvae.runs import Run
@@ -43,19 +44,21 @@ def main(preset=None, *, resume=False, overwrite=False, command=None, callbacks=
         InputError: a parameter, the data or the run folder cannot be used; nothing has been written then.
         Fault: training began and could not be finished; earlier epochs stay saved.
     """
+    interrupts = interrupts or Interrupts()
     rules.check_names(overrides)
     chosen = preset_of(preset or parameters.DEFAULT_PRESET)
     run_dir = overrides.get("run_dir", chosen.run_dir)
     started = goes_on(run_dir, resume, overwrite, bool(preset or "dataset" in overrides))
-    if started:  # noqa: SIM108, one line would be too long
+    if started:
         params_dict = saved_parameters(Run(run_dir), preset, overrides)
     else:
         params_dict = dataclasses.asdict(rules.override(chosen, **overrides))
+        with interrupts.deferred():  # it imports TensorFlow Datasets
+            check_dataset(params_dict["dataset"])
     name = preset if preset in parameters.PUBLISHED_PRESETS else ""  # several of them share dataset and model
     with claimed(params_dict | {"run_dir": run_dir}, name) as run:
         if not started and not overwrite:
             run.refuse_to_overwrite()
-        interrupts = interrupts or Interrupts()
         try:
             with interrupts.deferred():  # an import must not be interrupted
                 if before_import:

@@ -194,8 +194,8 @@ def test_folders_that_cannot_be_used(tmp_path, folder_of_classes):
         data.load_dataset(f"folder:{tmp_path / 'one'}")
 
 
-def test_an_unknown_name_lists_near_ones():
-    with pytest.raises(InputError, match=r"'fashion_mnis'; expected digits, folder:PATH .* fashion_mnist"):
+def test_an_unknown_name_leads_to_the_nearest():
+    with pytest.raises(InputError, match=r"'fashion_mnis'; did you mean fashion_mnist\? Expected digits, folder:PATH"):
         data.load_dataset("fashion_mnis")
 
 

@@ -11,7 +11,7 @@ ORDER = (  # from the bottom to the top: a module imports modules of its own lin
     ("version", "errors", "interrupts", "startup"),
     ("forms",),
     ("rules",),
-    ("cli",),
+    ("cli", "dataset_names"),
     ("kernels",),
     ("likelihoods", "priors", "schedules", "corruptions", "blocks", "networks", "plots"),
     ("models",),
@@ -21,7 +21,18 @@ ORDER = (  # from the bottom to the top: a module imports modules of its own lin
     ("training",),
     ("study",),
 )
-WITHOUT_TENSORFLOW = ("forms", "rules", "cli", "errors", "runs/folder", "runs/record", "runs/start", "evaluation/options", "study/plan")
+WITHOUT_TENSORFLOW = (
+    "forms",
+    "rules",
+    "cli",
+    "errors",
+    "runs/folder",
+    "runs/record",
+    "runs/start",
+    "evaluation/options",
+    "study/plan",
+    "dataset_names",
+)
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py" or path.parent != PACKAGE)
 
 

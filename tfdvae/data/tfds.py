@@ -1,15 +1,14 @@
 """Image datasets of TensorFlow Datasets, by their name."""
 
-import difflib
 import logging
 import math
 import os
-import re
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from ..dataset_names import check_tfds_name
 from ..errors import InputError, reason
 from .network import fails_soon
 from .pipeline import no_autograph
@@ -88,18 +87,7 @@ def _labels(examples, label_key, n):
 
 def _builder(name, data_dir):
     """Return the builder of a dataset's name."""
-    if not re.fullmatch(r"\w+(/\w[\w.+-]*)*(:\d+\.\d+\.\d+)?", name):  # no path, and no community dataset, which brings code of its own
-        raise InputError(
-            f"dataset: received {name!r}; expected digits, folder:PATH or NAME, NAME/CONFIG or NAME:VERSION; correct the name."
-        )
-    known = tfds.list_builders(with_community_datasets=False)  # those would ask the network
-    base = re.split("[/:]", name)[0]
-    if base not in known and not os.path.isdir(os.path.join(data_dir, base)):
-        near = difflib.get_close_matches(base, known, 5) or ["mnist", "fashion_mnist", "cifar10", "svhn_cropped"]
-        raise InputError(
-            f"dataset: received {name!r}; expected digits, folder:PATH or one of the {len(known)} names in TensorFlow Datasets, such as "
-            f"{', '.join(near)}."
-        )
+    check_tfds_name(name, data_dir)
     try:
         return tfds.builder(name, data_dir=data_dir)
     except Exception as error:  # a version or configuration that does not exist

@@ -13,7 +13,7 @@ ORDER = (  # from the bottom to the top: a module imports modules of its own lin
     ("rules",),
     ("cli", "dataset_names"),
     ("kernels",),
-    ("likelihoods", "priors", "schedules", "corruptions", "blocks", "networks", "plots"),
+    ("likelihoods", "priors", "schedules", "corruptions", "blocks", "networks", "lettering", "plots"),
     ("models",),
     ("build",),
     ("data", "runs"),

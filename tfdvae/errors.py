@@ -3,6 +3,9 @@
 import contextlib
 import difflib
 import re
+import unicodedata
+
+JOINERS = "\u200c\u200d"  # part of the spelling of Persian and of emoji; invisible
 
 
 class InputError(ValueError):
@@ -27,6 +30,21 @@ def printable(text):
     """Return a text from elsewhere as it can be printed: at most 200 characters, none of which steers a terminal."""
     text = str(text)[:200]
     return text if text.isprintable() else ascii(text)
+
+
+def legible(text):
+    r"""Return a name on one line, in characters that can be seen and encoded: \n for a newline, \xe9 for a byte that is not UTF-8."""
+    return "".join(map(_legible_character, unicodedata.normalize("NFC", str(text))))
+
+
+def _legible_character(character):
+    if unicodedata.category(character) == "Zs":  # a wide or a no-break space
+        return " "
+    if character.isprintable() or character in JOINERS:
+        return character
+    if "\udc80" <= character <= "\udcff":  # a byte, as os.fsdecode gives it
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return ascii(character)[1:-1]
 
 
 def counted(number, noun):

@@ -9,6 +9,8 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure  # not pyplot: a file needs no screen, and a notebook's own figures stay untouched
 
+from .lettering import as_text, drawn, drawn_apart
+
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 GREY, DIVERGING = (matplotlib.colormaps[name].with_extremes(bad=line) for name, line in (("gray", "white"), ("RdBu_r", "0.6")))
 RANGES = {"unit": (0.0, 1.0, GREY), "signed": (-1.0, 1.0, GREY), "real": (-3.0, 3.0, DIVERGING)}  # lowest and highest pixel, colour map
@@ -50,7 +52,7 @@ def compared_curves(histories, term, title=""):
     figure = Figure(figsize=(5.6, 3.8), layout="constrained")
     axis = figure.subplots()
     values = []
-    for i, (name, history) in enumerate(histories.items()):
+    for i, (name, history) in enumerate(zip(drawn_apart(histories), histories.values())):
         for key, style, suffix in ((term, "-", ""), (f"vae_{term}", ":", ", VAE's own output")):
             if f"val_{key}" in history[0]:
                 epochs, series = _series(history, f"val_{key}")
@@ -58,7 +60,8 @@ def compared_curves(histories, term, title=""):
                 values += list(series)
     _label(axis, term, "validation ")
     clip_early_epochs(axis, values)
-    axis.set_title(title)
+    axis.set_title(drawn(title, 60))
+    figure.set_figheight(max(3.8, 1.0 + 0.21 * len(axis.lines)))  # inches; a legend higher than the axes would leave them no room
     axis.legend(frameon=False)
     return png(figure)
 
@@ -77,7 +80,7 @@ def grids(columns, pixel_range="unit", side=8, limits=None):
     axes = figure.subplots(down, across, squeeze=False)
     for axis in axes.flat[len(columns) :]:
         axis.remove()
-    for axis, (title, images), limit in zip(axes.flat, columns.items(), limits or [None] * len(columns)):
+    for axis, title, images, limit in zip(axes.flat, drawn_apart(columns), columns.values(), limits or [None] * len(columns)):
         low, high, colours = (*limit, GREY) if limit else RANGES[pixel_range]
         shown = axis.imshow(mosaic(images[: side * side], low, high, side), cmap=colours, vmin=0.0, vmax=1.0, interpolation="nearest")
         axis.set_title(title)
@@ -109,8 +112,8 @@ def scatter(points, classes, class_names, title):
         axis.scatter(*points.T, s=4, color=COLOURS[0])
     else:
         colours = matplotlib.colormaps["tab10" if len(class_names) <= 10 else "turbo"].resampled(max(10, len(class_names)))
-        for k, name in enumerate(class_names):
-            axis.scatter(*points[classes == k].T, s=4, color=colours(k), label=name)
+        for k, name in enumerate(drawn_apart(class_names, 30)):
+            axis.scatter(*points[classes == k].T, s=4, color=colours(k))
             if np.any(classes == k):  # also named in the picture: some readers cannot tell ten colours apart
                 axis.annotate(name, np.median(points[classes == k], axis=0), ha="center", va="center", fontweight="bold", bbox=LABEL_BOX)
     axis.set_title(title)
@@ -180,6 +183,7 @@ def clip_early_epochs(axis, values):
 
 def png(figure):
     """Return a figure as the bytes of a PNG."""
+    as_text(figure)
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=130, bbox_inches="tight")
     return content.getvalue()

@@ -1,10 +1,13 @@
 """Figures of a study, as the bytes of a PNG. Every variant has its own mark and line, which differ in grey print, too."""
 
+import itertools
+
 import numpy as np
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ..lettering import drawn, drawn_apart
 from ..plots import COLOURS, clip_early_epochs, label_axis, png
 from .comparison import along_curve
 
@@ -22,16 +25,18 @@ AT_EQUAL_RATE = {  # kinds of differences that have a panel
 
 
 def looks(variants):
-    """Return variant -> (colour, mark, line)."""
-    return {variant: (COLOURS[i % len(COLOURS)], MARKS[i % len(MARKS)], LINES[i % len(LINES)]) for i, variant in enumerate(variants)}
+    """Return variant -> (label, colour, mark, line)."""
+    ways = (drawn_apart(variants), *map(itertools.cycle, (COLOURS, MARKS, LINES)))
+    return dict(zip(variants, zip(*ways)))
 
 
-def rate_distortion(points, curve, title):
+def rate_distortion(points, curve, name):
     """Draw variants over their rate: reconstruction, -ELBO, in which a nat is easier to see, and the classifier's error.
 
     Args:
         points: variant -> dict of "kl", "reconstruction", "neg_elbo" and "error", (seeds,) arrays of means over test images.
         curve: variants that are the VAE at several weights of the KL, through whose means a curve is drawn.
+        name: of the study.
     """
     figure = Figure(figsize=(10.0, 7.6), layout="constrained")
     *axes, beside = figure.subplots(2, 2).flat
@@ -46,7 +51,7 @@ def rate_distortion(points, curve, title):
             )  # -ELBO is not monotone: interpolate the distortion and add the rate
             values = along_curve(rates, [point[distortion].mean() for point in through])(line) + (line if term == "neg_elbo" else 0.0)
             axis.plot(line, scale * values, color="0.6", linewidth=1.2, label="the VAE's curve", zorder=1)
-        for variant, (colour, mark, _) in looks(points).items():
+        for variant, (label, colour, mark, _) in looks(points).items():
             rate, value = points[variant]["kl"], scale * points[variant][term]
             spread = [values.std(ddof=1) if len(values) > 1 else None for values in (rate, value)]
             axis.errorbar(
@@ -59,12 +64,12 @@ def rate_distortion(points, curve, title):
                 markersize=6,
                 markerfacecolor="white" if variant in curve else colour,
                 capsize=2,
-                label=variant,
+                label=label,
             )
         axis.set_xlabel("KL divergence, the rate (nats per image)")
         axis.set_ylabel(PANELS[term])
         axis.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(f"{title}; bars are standard deviations over seeds")
+    figure.suptitle(f"study {drawn(name)}, test set; bars are standard deviations over seeds")
     beside.axis("off")
     handles, labels = axes[0].get_legend_handles_labels()
     marks = [handle[0] if isinstance(handle, ErrorbarContainer) else handle for handle in handles]  # without bars across them
@@ -87,7 +92,7 @@ def gaps(differences):
             axis.plot(scale * d.mean, y, "o", color="black", markersize=5)
             axis.plot([scale * value for value in d.per_seed], [y] * len(d.per_seed), "|", color="0.4", markersize=7)
         axis.axvline(0.0, color="0.6", linewidth=1)
-        axis.set_yticks(range(len(shown)), [f"{d.variant} (n = {len(d.seeds)})" for d in shown])
+        axis.set_yticks(range(len(shown)), [f"{drawn(d.variant, 24)} (n = {len(d.seeds)})" for d in shown])
         axis.set_ylim(-0.5, len(shown) - 0.5)
         axis.set_xlabel(AT_EQUAL_RATE[kind] + "\nminus the VAE's at the same rate; left is better")
         axis.spines[["top", "right"]].set_visible(False)
@@ -106,10 +111,10 @@ def curves(histories, term, label):
     figure = Figure(figsize=(7.0, 4.0), layout="constrained")
     axis = figure.subplots()
     drawn = []
-    for variant, (colour, _, line) in looks(histories).items():
+    for variant, (name, colour, _, line) in looks(histories).items():
         values = np.array([[row[f"val_{term}"] for row in history] for history in histories[variant]])
         epochs = np.arange(1, values.shape[1] + 1)
-        axis.plot(epochs, values.mean(axis=0), line, color=colour, linewidth=1.4, label=variant)
+        axis.plot(epochs, values.mean(axis=0), line, color=colour, linewidth=1.4, label=name)
         axis.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2, linewidth=0)
         drawn.extend(values.ravel())
     label_axis(axis, label)

@@ -120,7 +120,7 @@ def draw(folder, name, order, curve, results, rows, at_equal_rate):
     """Draw every figure of the report into a folder."""
     variants = [variant for variant in order if any(variant == key[0] for key in results)]
     points = {variant: {term: tables.values_of(rows, variant, term) for term in ("kl", *figures.PANELS)} for variant in variants}
-    files.write(folder / "rate_distortion.png", figures.rate_distortion(points, curve, f"study {name}, test set"))
+    files.write(folder / "rate_distortion.png", figures.rate_distortion(points, curve, name))
     (folder / "gaps.png").unlink(missing_ok=True)
     if at_equal_rate:
         files.write(folder / "gaps.png", figures.gaps(at_equal_rate))

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tfdvae import plots
 from tfdvae.build import build_model
 from tfdvae.evaluation import table, terms
+from tfdvae.evaluation.run import file_prefixes
 from tfdvae.models.base import TEST_SEED
 
 SMALL = {"channels": (4,), "hidden_units": (10,), "latent_dim": 3, "image_shape": (6, 6, 1), "num_classes": 2}
@@ -134,6 +135,24 @@ def test_a_further_column_stands_where_any_run_has_it():
     lines = table.table_markdown([vae, classifier]).splitlines()
     assert lines[0].endswith("| classifier error | squared error | linear probe's error |")
     assert lines[2].endswith("| 0.06140 | 10.18 ± 0.30 % |") and lines[3].endswith("|  |  |")
+
+
+def test_names_break_no_table():
+    vae, classifier = evaluated()
+    vae.run, classifier.run = "a|b", "two\nlines\udce9"
+    for evaluation in (vae, classifier):
+        evaluation.params_dict = {"model": "vae", "dataset": "folder:<b>|`\n", "seed": 1}
+        evaluation.record = {"data": {"note": "folder:<b>|`\n has no test split"}}
+    lines = table.table_markdown([vae, classifier]).splitlines()
+    assert lines[2].startswith(r"| a\|b | folder:&lt;b>\|\`\n | ") and lines[3].startswith(r"| two\nlines\xe9 | folder:&lt;b>\|\`\n | ")
+    assert r"Note: folder:&lt;b>\|\`\n has no test split." in lines
+    assert table.table_csv([vae, classifier]).splitlines()[2].endswith(r",two\nlines\xe9")
+
+
+def test_figures_of_several_datasets_have_different_names():
+    assert file_prefixes(["mnist"]) == [""]
+    assert file_prefixes(["mnist", "folder:/a b", "folder:/a|b"]) == ["mnist_", "folder-a-b-2_", "folder-a-b-3_"]
+    assert len(file_prefixes(["mnist", "猫" * 300])[1].encode()) < 200
 
 
 def test_mosaic_keeps_images_in_reading_order():

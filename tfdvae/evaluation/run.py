@@ -181,10 +181,17 @@ def report(evaluations, output):
     write(folder / "table.md", table)
     models = [evaluation for evaluation in evaluations if evaluation.params_dict["model"] != "classifier"]
     datasets = sorted({evaluation.params_dict["dataset"] for evaluation in models})
-    for dataset in datasets:
-        prefix = "" if len(datasets) == 1 else re.sub(r"\W+", "-", dataset) + "_"
+    for dataset, prefix in zip(datasets, file_prefixes(datasets)):
         draw_comparison([evaluation for evaluation in models if evaluation.params_dict["dataset"] == dataset], folder, prefix)
     print(f"Written: {', '.join(sorted(path.name for path in folder.iterdir()))} in {folder}")
+
+
+def file_prefixes(datasets):
+    """Return a prefix for the names of each dataset's figures, "" for a single dataset."""
+    if len(datasets) == 1:
+        return [""]
+    names = [re.sub(r"\W+", "-", dataset)[-50:] for dataset in datasets]  # the name of a file has at most 255 bytes
+    return [f"{name}_" if names.count(name) == 1 else f"{name}-{i}_" for i, name in enumerate(names, 1)]
 
 
 def draw_comparison(evaluations, folder, prefix):

@@ -4,6 +4,9 @@ import csv
 import io
 import statistics
 
+from ..errors import legible
+from ..lettering import markdown
+
 PLAIN, PERCENT = (1, 2, ""), (100, 2, " %")  # factor, decimals, unit
 # columns that only some evaluations have: name in the summary -> heading, factor, decimals, unit
 FURTHER = {
@@ -33,8 +36,8 @@ def table_csv(evaluations):
         summary = evaluation.summary
         values = [_mean_and_error(summary, name) for name in ("reconstruction", "kl", "neg_elbo", "error", *further)]
         numbers = ["" if value is None else f"{value[0]:.6g}" for value in values]
-        setting = [evaluation.params_dict[name] for name in ("model", "dataset", "seed")]
-        writer.writerow([*setting, summary["n"], *numbers, evaluation.run])
+        setting = [legible(evaluation.params_dict[name]) for name in ("model", "dataset", "seed")]
+        writer.writerow([*setting, summary["n"], *numbers, legible(evaluation.run)])
     return text.getvalue()
 
 
@@ -69,14 +72,17 @@ def table_markdown(evaluations):
     lines += ["", f"Nats per image, squared errors per pixel; mean ± standard error over {counts} test images."]
     if seeds:
         lines.append("Rows of several seeds: mean ± standard deviation over the seeds.")
-    notes = dict.fromkeys(note for evaluation in evaluations for note in (evaluation.record["data"]["note"], *evaluation.notes) if note)
+    notes = dict.fromkeys(
+        note for evaluation in evaluations for note in (markdown(evaluation.record["data"]["note"]), *evaluation.notes) if note
+    )
     lines += [f"Note: {note}." for note in notes]
     return "\n".join(lines) + "\n"
 
 
 def _row(label, params_dict, values, forms):
     """Return a row: values are (mean, spread) or None, in the order of forms."""
-    return f"| {label} | {params_dict['dataset']} | {' | '.join(_cell(value, *form) for value, form in zip(values, forms.values()))} |"
+    names = [markdown(label), markdown(params_dict["dataset"])]
+    return f"| {' | '.join([*names, *(_cell(value, *form) for value, form in zip(values, forms.values()))])} |"
 
 
 def _same_but_for_seed(evaluations):

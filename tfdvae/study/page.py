@@ -2,6 +2,7 @@
 
 import base64
 import re
+from html import escape
 
 import markdown
 
@@ -17,9 +18,11 @@ def html(text, folder, title):
     """Return the report as one HTML page, with its pictures inside."""
 
     def inside(match):
-        content = base64.b64encode((folder / match[1]).read_bytes()).decode()
-        return f'src="data:image/png;base64,{content}"'
+        content = base64.b64encode((folder / match[2]).read_bytes()).decode()
+        return f'{match[1]}src="data:image/png;base64,{content}"'
 
-    body = re.sub(r'src="([^"]+\.png)"', inside, markdown.markdown(text, extensions=["tables", "fenced_code"]))
-    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title><style>{STYLE}</style>'
+    page = markdown.Markdown(extensions=["tables", "fenced_code"])
+    page.ESCAPED_CHARS += "$~"  # as GitHub does
+    body = re.sub(r'(<img [^>]*)src="([^"]+\.png)"', inside, page.convert(text))
+    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title><style>{STYLE}</style>'
     return f'<!doctype html><html lang="en"><head>{head}</head><body>{body}</body></html>\n'

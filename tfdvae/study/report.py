@@ -11,6 +11,7 @@ import pathlib
 import numpy as np
 
 from .. import plots
+from ..lettering import markdown
 from ..runs import files
 from . import figures, sections, tables
 from .comparison import bound_differences, denoising_differences, differences
@@ -50,7 +51,7 @@ def write(folder, name, study, results, judge_record):
     files.write(folder / "runs.csv", runs_csv(rows))
     draw(folder / FIGURES, name, order, curve, results, rows, at_equal_rate)
     parts = [
-        f"# Study {name}: does denoising help?",
+        f"# Study {markdown(name)}: does denoising help?",
         sections.summary(name, results, missing),
         "## At equal rate",
         sections.equal_rate(at_equal_rate, curve, rows, variants, study.convergence_tolerance),

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..lettering import markdown
 from .comparison import leave_one_out
 from .figures import AT_EQUAL_RATE
 from .tables import difference_cells, values_of
@@ -53,7 +54,7 @@ b²). One seed shows nothing. Among many comparisons some are shown by chance. A
     for d in (d for kind in AT_EQUAL_RATE for d in at_equal_rate if d.kind == kind):
         scale, unit = (100, " points") if d.kind == "error" else (1, " nats")
         what = "classifier error" if d.kind == "error" else "reconstruction"
-        lines.append(f"| {what}, {d.variant} | {difference_cells(d, scale, unit, chord)} |")
+        lines.append(f"| {what}, {markdown(d.variant)} | {difference_cells(d, scale, unit, chord)} |")
     return "\n\n".join(filter(None, ["\n".join([text, *lines]), interpolation(curve, rows), shortness(rows, tolerance), without]))
 
 
@@ -70,7 +71,7 @@ not include this error.
 |---|---|---|"""
     mean = {key: np.mean(list(per_seed.values())) for key, per_seed in distances.items()}
     inner = dict.fromkeys(variant for _, variant in distances)
-    lines = [f"| {vae} | {mean['reconstruction', vae]:+.2f} | {100 * mean.get(('error', vae), np.nan):+.2f} |" for vae in inner]
+    lines = [f"| {markdown(vae)} | {mean['reconstruction', vae]:+.2f} | {100 * mean.get(('error', vae), np.nan):+.2f} |" for vae in inner]
     return "\n".join([text, *lines])
 
 
@@ -79,7 +80,7 @@ def shortness(rows, tolerance):
     short = dict.fromkeys(row["variant"] for row in rows if max(row["last_fifth"], row["last_fifth_neg_elbo"]) >= tolerance)
     if not short:
         return ""
-    named = ", ".join(short) if len(short) < len({row["variant"] for row in rows}) else "every variant"
+    named = ", ".join(map(markdown, short)) if len(short) < len({row["variant"] for row in rows}) else "every variant"
     return f"Not converged, by the measure of this study (see Over training): {named}. Longer training may change these distances."
 
 
@@ -100,7 +101,7 @@ def listed_runs(keys):
     seeds = {}
     for variant, seed in keys:
         seeds.setdefault(variant, []).append(str(seed))
-    return ", ".join(f"{variant} (seed{'s' if len(each) > 1 else ''} {', '.join(each)})" for variant, each in seeds.items())
+    return ", ".join(f"{markdown(variant)} (seed{'s' if len(each) > 1 else ''} {', '.join(each)})" for variant, each in seeds.items())
 
 
 def curves_section(rows, results, tolerance):
@@ -123,7 +124,7 @@ def curves_section(rows, results, tolerance):
     for variant in dict.fromkeys(row["variant"] for row in rows):
         lowered = [values_of(rows, variant, term) for term in ("last_fifth", "last_fifth_neg_elbo")]
         cells = [f"**{each.max():.3f}**" if each.max() >= tolerance else f"{each.max():.3f}" for each in lowered]
-        table.append(f"| {variant} | {len(lowered[0])} | {cells[0]} | {cells[1]} |")
+        table.append(f"| {markdown(variant)} | {len(lowered[0])} | {cells[0]} | {cells[1]} |")
     return "\n\n".join([text, "\n".join(table), *figures])
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..lettering import markdown
 from .comparison import term_differences
 
 PUBLISHED = {  # of the published system: test loss, KL divergence and error; nats per image, one seed
@@ -29,7 +30,7 @@ def published_table(dataset, rows, results):
     sentences = [
         "Mean ± standard deviation over seeds.",
         *([of_published] if published else []),
-        *(f"Note: {note}." for note in notes if note),
+        *(f"Note: {markdown(note)}." for note in notes if note),
     ]
     return "\n".join(lines) + "\n\n" + " ".join(sentences)
 
@@ -47,7 +48,8 @@ has its own rate here, so these differences do not show which model is better.
     for variant, like in ({"dvae": "vae"} | likes_of(variants)).items():
         of_both = {run: terms for run, terms in per_image.items() if run[0] in (variant, like)}
         for term, named in (("reconstruction", "loss"), ("kl", "KL divergence")):
-            lines += [f"| {variant} minus {like} | {named} | {difference_cells(d)} |" for d in term_differences(of_both, term, like)]
+            pair = f"{markdown(variant)} minus {markdown(like)}"
+            lines += [f"| {pair} | {named} | {difference_cells(d)} |" for d in term_differences(of_both, term, like)]
     return text + "\n".join(lines) if lines else ""
 
 
@@ -73,9 +75,9 @@ def variants_table(variants, rows, differences, results):
     for variant in finished:
         n = sum(row["variant"] == variant for row in rows)
         compared = difference_cells(against[variant], unit="") if variant in against else " | | | | "
-        lines.append(f"| {variant} | {n} | {' | '.join(spread_cells(rows, variant))} | {compared} |")
+        lines.append(f"| {markdown(variant)} | {n} | {' | '.join(spread_cells(rows, variant))} | {compared} |")
     text = "Mean ± standard deviation over seeds. Differences are only for seeds that both variants have. What each variant changes:\n"
-    listed = [f"- {v}: {', '.join(f'{name} {value}' for name, value in variants[v].items())}" for v in finished]
+    listed = [f"- {markdown(v)}: {', '.join(f'{name} {markdown(value)}' for name, value in variants[v].items())}" for v in finished]
     notes = dict.fromkeys(f"Note: {note}." for result in results.values() for note in result.notes)
     return "\n".join([*lines, "", text, *listed, *(f"\n{note}" for note in notes)])
 
@@ -92,7 +94,7 @@ that does not train the output within (`vae_weight` 0) is not listed.
     parts = {"vae_reconstruction": "VAE within, from the curve at equal rate", "denoised": "DAE's output, from that of the VAE within"}
     ordered = sorted(outputs, key=lambda d: (order.index(d.variant), list(parts).index(d.kind)))
     cells = (difference_cells(d, chord=chord and d.kind == "vae_reconstruction") for d in ordered)
-    return text + "\n".join(f"| {d.variant} | {parts[d.kind]} | {each} |" for d, each in zip(ordered, cells))
+    return text + "\n".join(f"| {markdown(d.variant)} | {parts[d.kind]} | {each} |" for d, each in zip(ordered, cells))
 
 
 def bounds_table(results, bounds):
@@ -120,7 +122,9 @@ where the table has one.
             gain = f"{np.mean(gains):.2f} more with {samples_of(looser):,}" if gains else ""
             gain += f" ({len(gains)} of the seeds)" if 0 < len(gains) < len(means) else ""
             cells = difference_cells(bounds[term][variant], unit="") if variant in bounds[term] else " | | | | "
-            lines.append(f"| {variant} | {samples_of(term):,} | {n:,} | {len(means)} | {means.mean():.2f}{spread} | {gain} | {cells} |")
+            lines.append(
+                f"| {markdown(variant)} | {samples_of(term):,} | {n:,} | {len(means)} | {means.mean():.2f}{spread} | {gain} | {cells} |"
+            )
     return text + "\n" + "\n".join(lines)
 
 

@@ -113,6 +113,21 @@ def test_sixteen_bit_images_keep_their_greys(tmp_path):
     np.testing.assert_allclose(np.sort(values) * 255, np.arange(0, 240, 20), atol=1e-4)
 
 
+@pytest.mark.parametrize("memory_limit", [2.0, 1e-6])
+def test_names_of_files_may_have_any_bytes(tmp_path, memory_limit):
+    root = tmp_path / os.fsdecode(b"caf\xe9")
+    try:
+        for name in ("$_$", os.fsdecode(b"\xe9"), "two\nlines"):
+            (root / name).mkdir(parents=True)
+            for i in range(8):
+                Image.fromarray(np.full((4, 4), i, np.uint8)).save(root / name / os.fsdecode(b"%d\xe9.png" % i))
+    except OSError:
+        pytest.skip("this file system keeps no such names")
+    pictures = data.load_dataset(f"folder:{root}", memory_limit=memory_limit)
+    assert pictures.class_names == ("$_$", "two\nlines", "\udce9") and len(pictures.stored_fingerprint) == 64
+    assert len(collect(pictures.test(10))[0]) == pictures.sizes[data.TEST] == 2
+
+
 def test_a_changed_folder_is_noticed(folder_of_classes):
     name = f"folder:{folder_of_classes}"
     described = data.describe(data.load_dataset(name))

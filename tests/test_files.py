@@ -22,6 +22,11 @@ def flipped(content, flip):
     return content[:position] + bytes([content[position] ^ bits]) + content[position + 1 :]
 
 
+def test_a_text_with_bytes_that_are_no_utf_8_is_written(tmp_path):
+    files.write(tmp_path / "report.md", "caf\udce9 é")
+    assert (tmp_path / "report.md").read_text("utf-8") == r"caf\udce9 é"
+
+
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
     path = tmp_path / "file.json"
     files.write(path, "old")

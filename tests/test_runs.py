@@ -156,6 +156,17 @@ def test_forged_metadata_of_the_best_weights_are_refused(run, metadata):
         tfdvae.load(run.path)
 
 
+def test_a_run_folder_has_a_name_that_every_program_can_write(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    values = PARAMS | {"run_dir": "", "dataset": "folder:/a/caf\udce9\n|$_$"}
+    assert next(start.new_runs(values)).path.name == "caf--|$_$-dvae-seed0"
+    with (
+        pytest.raises(InputError, match=r"run_dir: received runs/caf\\xe9; expected a path in UTF-8"),
+        start.claimed(PARAMS | {"run_dir": "runs/caf\udce9"}),
+    ):
+        pass
+
+
 def test_new_runs_count_up(tmp_path, monkeypatch):
     def name(folder="", **values):
         return str(next(start.new_runs(PARAMS | values, folder)))

@@ -122,7 +122,7 @@ class Dataset:
         for part in self.parts:
             for array in part.arrays or ():
                 digest.update(array.numpy())
-            digest.update(part.identity.encode())
+            digest.update(part.identity.encode(errors="surrogateescape"))  # names of files may be other bytes than UTF-8
         return digest.hexdigest()
 
 

@@ -69,7 +69,7 @@ def write(path, content, keep=None):
     temporary.unlink(missing_ok=True)
     try:
         with open(temporary, "xb") as file:  # never through a link that somebody has put there
-            file.write(content.encode() if isinstance(content, str) else content)
+            file.write(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         if keep is not None:

@@ -6,7 +6,7 @@ import os
 import pathlib
 import re
 
-from ..errors import InputError, printable
+from ..errors import InputError, legible, printable
 from .files import check_writable
 from .folder import Run
 
@@ -21,6 +21,7 @@ def claimed(params_dict, name=""):
     """
     if params_dict["run_dir"]:
         run = Run(params_dict["run_dir"])
+        _check_encoding(run)
         check_writable(run.path, "run_dir")
         run.refuse_links("run_dir")
         with run.locked():
@@ -37,12 +38,22 @@ def claimed(params_dict, name=""):
             return
 
 
+def _check_encoding(run):
+    """Raise InputError where a run's folder has a name that TensorBoard's writer cannot use."""
+    try:
+        str(run).encode()
+    except UnicodeEncodeError:
+        raise InputError(
+            f"run_dir: received {legible(run)}; expected a path in UTF-8, which TensorBoard's files need; choose another."
+        ) from None
+
+
 def new_runs(params_dict, name=""):
     """Yield runs/NAME-MODEL-seedN, -2, -3, ..., as far as they are not there yet; without a name it is the dataset's."""
     dataset = params_dict["dataset"]
     if dataset.startswith("folder:"):
         dataset = pathlib.Path(dataset.removeprefix("folder:")).name or "folder"
-    dataset = re.sub("[/:]", "-", dataset)
+    dataset = re.sub("[/:\x00-\x1f\x7f\ud800-\udfff]", "-", dataset)  # control characters, and bytes that are not UTF-8
     base = pathlib.Path("runs") / f"{name or dataset}-{params_dict['model']}-seed{params_dict['seed']}"
     for count in itertools.count(1):
         path = base if count == 1 else base.with_name(f"{base.name}-{count}")

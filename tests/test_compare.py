@@ -339,6 +339,7 @@ def test_compare_refuses(words, message, tmp_path, monkeypatch, capsys):
         ),
         ({"judge_dict": JUDGE | {"image_size": 16}}, "judge of study digits: received .*16"),
         ({"judge_dict": JUDGE | {"dataset": "mnist"}}, "judge of study digits: received .*'mnist'"),
+        ({"variants": STUDY.variants | {"a|b": ({"model": "vae"}, 2)}}, "names of letters"),
         ({"curve": ("vae",)}, "at least two variants"),
         ({"curve": ("vae", "vae_beta0.4")}, "at least two variants of the study, each once"),
         ({"curve": ("vae", "dvae")}, "variants of model vae"),
@@ -355,6 +356,12 @@ def test_a_study_that_cannot_be_made_is_refused_before_anything(changed, message
     with pytest.raises(InputError, match=message):
         compare.main("digits")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["", "my study", "../digits", "-x", "a\nb", "`a`"])
+def test_a_study_has_a_name_for_a_folder_and_a_command(name):
+    with pytest.raises(InputError, match=r"study: received .*; expected a name of letters, digits"):
+        check_study(name, STUDY)
 
 
 def test_declared_studies_are_valid_and_alike():

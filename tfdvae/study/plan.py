@@ -5,7 +5,7 @@ import dataclasses
 import re
 
 from .. import rules
-from ..errors import InputError
+from ..errors import InputError, refusal
 from ..runs.record import complete
 
 ALIKE = ("dataset", "image_size", "pixel_range", "binarize", "validation_fraction", "likelihood")  # for all variants of a study
@@ -60,6 +60,8 @@ def label(key):
 
 def check_study(name, study):
     """Raise InputError at the first part of a study that cannot be used; the parameters of every variant are checked too."""
+    if not re.fullmatch(r"\w[\w.+-]*", name):  # of a folder, and a word of a command
+        raise refusal("study", name, "a name of letters, digits and _ . + -, a letter, digit or _ first", "change it in studies.py")
     every = {}
     for variant in study.variants:
         with _named(f"study {name}, variant {variant}"):

@@ -20,6 +20,7 @@ setup(
         "tensorflow>=2.20,<3",
         "keras>=3.10,<4",
         "tensorflow-datasets>=4.9.8",
+        "requests",  # as tensorflow-datasets downloads
         "importlib_resources",  # tensorflow-datasets imports it without declaring it
         "tensorboard",  # tensorflow 2.21 no longer brings it
         "numpy>=1.26",

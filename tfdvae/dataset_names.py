@@ -4,7 +4,7 @@ import os
 import re
 
 from .errors import InputError, nearest, shortened
-from .rules import DATASET, VARIANCE
+from .rules import DATASET, OWN_IMAGES, VARIANCE
 
 FORM = r"\w+(/\w[\w.+-]*)*(:\d+\.\d+\.\d+)?"  # no path, and no community dataset, which brings code of its own
 
@@ -12,7 +12,7 @@ FORM = r"\w+(/\w[\w.+-]*)*(:\d+\.\d+\.\d+)?"  # no path, and no community datase
 def check_dataset(name):
     """Raise InputError where the `dataset` of a run has the name of no dataset; paths are left to the code that reads them."""
     stored = name.removeprefix(VARIANCE)
-    if stored != "digits" and not stored.startswith(("folder:", "arrays:")):
+    if stored != "digits" and not stored.startswith(OWN_IMAGES):
         check_tfds_name(stored, tfds_folder(), name)
 
 

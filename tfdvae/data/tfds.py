@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from ..dataset_names import check_tfds_name
+from ..dataset_names import check_tfds_name, tfds_folder
 from ..errors import InputError, reason
 from .network import fails_soon
 from .pipeline import no_autograph
@@ -26,7 +26,7 @@ def tfds_sources(name, preparation, limit):
     Raises:
         InputError: the dataset is unknown, has no such images, or cannot be had.
     """
-    data_dir = os.path.expanduser(os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR)
+    data_dir = tfds_folder()
     builder = _builder(name, data_dir)
     image_key, label_key = _image_and_label(name, builder.info.features)
     feature = builder.info.features[image_key]

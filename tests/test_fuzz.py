@@ -21,6 +21,8 @@ valid = st.fixed_dictionaries(
     {
         "dataset": st.one_of(st.sampled_from(["digits", "mnist"]), text.filter(str.strip).map("folder:x{}".format)),
         "image_size": st.integers(0, 2**14),
+        "resize": st.sampled_from(get_args(rules.Resize)),
+        "background": st.sampled_from(["white", "Black", "#ff8000", "#f80", "hsl(120, 100%, 50%)", "none"]),
         "validation_fraction": st.floats(0.001, 0.999),
         "memory_limit": positive,
         "model": st.sampled_from(["vae", "dvae"]),
@@ -47,7 +49,7 @@ valid = st.fixed_dictionaries(
         "corruption": st.sampled_from(["gaussian:0.3", "masking:0.5", "salt_and_pepper:1"]),
         "flip": st.booleans(),
         "epochs": st.integers(1, 2**31 - 1),
-        "batch_size": st.integers(1, 2**31 - 1),
+        "batch_size": st.integers(2, 2**31 - 1),
         "learning_rate": positive,
         "learning_rate_schedule": st.sampled_from(["constant", "cosine", "cosine_hold", "staircase"]),
         "precision": st.sampled_from(get_args(rules.Precision)),
@@ -61,7 +63,7 @@ def restored(params_dict):
     """Return the parameters of a record with these, read back from its bytes."""
     shape = [params_dict["image_size"] or 8 if isinstance(params_dict["image_size"], int) else 8] * 2 + [1]
     data = {"image_shape": shape, "class_names": [], "test_fingerprint": "0"}
-    written = {"format": 2, "preset": None, "params": params_dict, "precision": "float32", "data": data, "versions": {"tfdvae": "0.5.0"}}
+    written = {"format": FORMAT, "preset": None, "params": params_dict, "precision": "float32", "data": data, "versions": {"tfdvae": "0.6.0"}}
     return record.read_record(files.sealed(written).encode(), "run.json")["params"]
 
 
@@ -100,8 +102,10 @@ def outside(least, most):
 
 
 INVALID = {
-    "dataset": st.sampled_from(["", " ", "folder:"]),
+    "dataset": st.sampled_from(["", " ", "folder:", "arrays:", "variance_folder:x", "variance_arrays:x.npz"]),
     "image_size": outside(0, 2**14),
+    "resize": other_than(get_args(rules.Resize)),
+    "background": st.sampled_from(["", "whit", "#ff80", "#ff800080", "rgb(1)", "rgb(300, 0, 0)", "0"]),
     "pixel_range": other_than(get_args(rules.PixelRange)),
     "binarize": other_than(get_args(rules.Binarization)),
     "validation_fraction": st.floats().filter(lambda x: not 0 < x < 1),

@@ -362,7 +362,7 @@ def test_the_defaults_of_the_python_api_are_those_of_the_parameters():
 
     for function in (build_model, load_dataset):
         for name, parameter in inspect.signature(function).parameters.items():
-            if name not in ("name", "image_shape", "num_classes", "precision"):  # a model is built in one precision
+            if name not in ("name", "arrays", "image_shape", "num_classes", "precision"):  # a model is built in one precision
                 assert parameter.default == getattr(Params(), name), name
 
 

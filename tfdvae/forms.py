@@ -39,6 +39,6 @@ def parse_background(spec):
     if spec == "none":
         return None
     colour = ImageColor.getrgb(spec)
-    if len(colour) != 3:  # "#ff800080" is half transparent
+    if len(colour) != 3 or max(colour) > 255:  # "#ff800080" is half transparent
         raise ValueError
     return colour

@@ -105,13 +105,15 @@ def frames(pictures, caption):
 
 
 def scatter(points, classes, class_names, title):
-    """Draw (n, 2) points, coloured by class unless `classes` is None."""
+    """Draw (n, 2) points, coloured by class unless `classes` is None; those without a label (-1) are grey."""
     figure = Figure(figsize=(6.4, 5.2), layout="constrained")
     axis = figure.subplots()
     if classes is None:
         axis.scatter(*points.T, s=4, color=COLOURS[0])
     else:
         colours = matplotlib.colormaps["tab10" if len(class_names) <= 10 else "turbo"].resampled(max(10, len(class_names)))
+        if np.any(classes < 0):
+            axis.scatter(*points[classes < 0].T, s=4, color="0.7")
         for k, name in enumerate(drawn_apart(class_names, 30)):
             axis.scatter(*points[classes == k].T, s=4, color=colours(k))
             if np.any(classes == k):  # also named in the picture: some readers cannot tell ten colours apart

@@ -111,11 +111,14 @@ def load(image):
 
 
 def orientation_of(image):
-    """Return the orientation of an image, decoded, as EXIF counts them; another value where it has none."""
+    """Return the orientation of a decoded image, as EXIF counts them; another value where it has none."""
+    in_exif = _orientation_in(image.info.get("exif", b""))  # first: Pillow gives up at some malformed tags before it
+    if in_exif is not None:
+        return in_exif
     try:
         return int(image.getexif().get(ORIENTATION, 1))
     except Exception:  # Pillow raises many kinds for malformed tags
-        return _orientation_in(image.info.get("exif", b""))
+        return 1
 
 
 def _orientation_in(exif):

@@ -31,7 +31,7 @@ def main(preset=None, *, resume=False, overwrite=False, command=None, callbacks=
     """Train a model and return its run folder.
 
     Args:
-        preset: name of a preset; None takes the default one.
+        preset: name of a preset; None takes that of the dataset, or, where it has none, defaults that fit its images.
         resume: continue the run in run_dir with its saved parameters. Where nothing is saved, start it, if a preset or dataset is given.
         overwrite: discard the run in run_dir.
         command: the command line, for the record.
@@ -46,7 +46,8 @@ def main(preset=None, *, resume=False, overwrite=False, command=None, callbacks=
     """
     interrupts = interrupts or Interrupts()
     rules.check_names(overrides)
-    chosen = preset_of(preset or parameters.DEFAULT_PRESET)
+    named = preset or preset_for(**overrides)
+    chosen = preset_of(named) if named else parameters.Params()
     run_dir = overrides.get("run_dir", chosen.run_dir)
     started = goes_on(run_dir, resume, overwrite, bool(preset or "dataset" in overrides))
     if started:
@@ -59,13 +60,15 @@ def main(preset=None, *, resume=False, overwrite=False, command=None, callbacks=
     with claimed(params_dict | {"run_dir": run_dir}, name) as run:
         if not started and not overwrite:
             run.refuse_to_overwrite()
+        if named and not preset and not started:
+            print(f"No preset is given: taking {named}.")
         try:
             with interrupts.deferred():  # an import must not be interrupted
                 if before_import:
                     before_import()
                 from tfdvae.training.run import train
             with reported_as_fault(run, run.resume_hint):
-                settings = {"preset": preset or parameters.DEFAULT_PRESET, "command": command, "callbacks": callbacks}
+                settings = {"preset": named, "given": None if named else overrides, "command": command, "callbacks": callbacks}
                 train(run, params_dict, resume=started, interrupts=interrupts, **settings)
         except Interrupted as interrupted:
             interrupted.kept = run.resume_hint()
@@ -80,13 +83,19 @@ def preset_of(name):
     return parameters.PRESETS[name]
 
 
+def preset_for(dataset=parameters.PRESETS[parameters.DEFAULT_PRESET].dataset, model=None, **_):
+    """Return the name of the preset for a dataset and a model, or None where no preset names the dataset."""
+    name = f"{dataset}{'_classifier' if model == 'classifier' else ''}"
+    return name if name in parameters.DATASET_PRESETS and parameters.PRESETS[name].dataset == dataset else None
+
+
 def parse(words):
     """Return the preset's name or None, and the options that were given (dict)."""
     leading = [word for word in words[:1] if not word.startswith("-")]
     defaults = preset_of(leading[0] if leading else parameters.DEFAULT_PRESET)
     description = (
-        f"Train one model. PRESET is one of {', '.join(parameters.PRESETS)} (default: {parameters.DEFAULT_PRESET}). The defaults below are "
-        "those of the preset."
+        f"Train one model. PRESET is one of {', '.join(parameters.PRESETS)} (default: that of the dataset). The defaults below are those "
+        "of the preset. A --dataset that no preset names gets defaults that fit the shape and the number of its images; they are printed."
     )
     about = {"prog": "train.py [PRESET]", "description": description}
     leading, given = read_options(Options, words, defaults=Options(**dataclasses.asdict(defaults)), **about)

@@ -12,17 +12,18 @@ from ..runs.checkpoint import check_size, load_model, model_arguments
 from ..runs.files import remove_temporaries
 from ..runs.folder import LAST, PREVIOUS
 from ..runs.origin import origin
-from . import progress
+from . import defaults, progress
 from .fit import fit, make_deterministic
 
 
-def train(run, params_dict, *, preset=None, resume=False, command=None, callbacks=(), interrupts=None):
+def train(run, params_dict, *, preset=None, given=None, resume=False, command=None, callbacks=(), interrupts=None):
     """Load the data, build the model, fit it and draw its pictures.
 
     Args:
         run: `Run`, whose folder the caller has locked.
         params_dict: every parameter, checked.
         preset: name of the preset that they come from, for the record.
+        given: names of the parameters that the user gave; others get defaults that fit the images. None leaves all as they are.
         resume: go on with the run in the folder.
         command: command line that makes this run, for the record.
         callbacks: further Keras callbacks.
@@ -39,6 +40,11 @@ def train(run, params_dict, *, preset=None, resume=False, command=None, callback
     else:
         whole = data.load_dataset(**data.dataset_arguments(params_dict))
     dataset = whole.labelled() if params_dict["model"] == "classifier" else whole
+    if given is not None and not resume:
+        params_dict, report = defaults.completed(params_dict, given, dataset.image_shape, dataset.sizes[data.TRAIN])
+        rules.check(params_dict)
+        if report:
+            print(report)
     check_data(params_dict, dataset)
     if resume:
         check_size(run, record, (LAST, PREVIOUS))

@@ -60,7 +60,7 @@ def main(preset=None, *, resume=False, overwrite=False, command=None, callbacks=
     with claimed(params_dict | {"run_dir": run_dir}, name) as run:
         if not started and not overwrite:
             run.refuse_to_overwrite()
-        if named and not preset and not started:
+        if named not in (None, preset, parameters.DEFAULT_PRESET) and not started:
             print(f"No preset is given: taking {named}.")
         try:
             with interrupts.deferred():  # an import must not be interrupted

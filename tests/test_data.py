@@ -233,7 +233,7 @@ def test_a_dataset_of_text_is_refused():
         data.load_dataset("imdb_reviews")
 
 
-def prepare_tiny_tfds(directory, splits, monkeypatch, shape=(11, 9, 3)):
+def prepare_tiny_tfds(directory, splits, monkeypatch, shape=(11, 9, 3), dtype=np.uint8, scale=1, unlabelled=None):
     """Write a small image dataset in TensorFlow Datasets' own format and make it known by its name."""
     import tensorflow_datasets as tfds
 
@@ -243,15 +243,16 @@ def prepare_tiny_tfds(directory, splits, monkeypatch, shape=(11, 9, 3)):
             VERSION = tfds.core.Version("1.0.0")
 
             def _info(self):
-                features = {"image": tfds.features.Image(shape=shape), "label": tfds.features.ClassLabel(num_classes=2)}
+                features = {"image": tfds.features.Image(shape=shape, dtype=dtype), "label": tfds.features.ClassLabel(num_classes=2)}
                 return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
 
             def _split_generators(self, dl_manager):
-                return {split: self._generate_examples(n) for split, n in splits.items()}
+                return {split: self._generate_examples(n, split == unlabelled) for split, n in splits.items()}
 
-            def _generate_examples(self, n):
+            def _generate_examples(self, n, hidden):
                 for i in range(n):
-                    yield i, {"image": np.full([d or 5 + i % 3 for d in shape], i, np.uint8), "label": i % 2}
+                    image = np.full([d or 5 + i % 3 for d in shape], i * scale, dtype)
+                    yield i, {"image": image, "label": -1 if hidden else i % 2}
 
     monkeypatch.setattr(tfds, "list_builders", lambda **_: ["tiny"])
     monkeypatch.setattr(tfds, "builder", lambda name, data_dir: TinyPictures(data_dir=directory))
@@ -367,3 +368,37 @@ def test_pixels_without_bounds_are_those_of_variance_datasets():
     for name, pixel_range, expected in (("digits", "real", "unit or signed"), ("variance_digits", "unit", "real")):
         with pytest.raises(ValueError, match=f"pixel_range: received '{pixel_range}'; expected {expected} for dataset {name}"):
             data.load_dataset(name, pixel_range=pixel_range)
+
+
+@pytest.mark.parametrize("dtype, scale", [(np.uint8, 1), (np.uint16, 257), (np.float32, 1 / 255)])
+def test_tfds_images_are_scaled_by_their_type(tmp_path, monkeypatch, dtype, scale):
+    prepare_tiny_tfds(tmp_path, {"train": 50, "test": 20}, monkeypatch, shape=(11, 9, 1), dtype=dtype, scale=scale)
+    for arguments in ({}, {"image_size": 5}):
+        both = [data.load_dataset("tiny", memory_limit=limit, **arguments) for limit in (2.0, 1e-6)]
+        images = [collect(dataset.test(7))[0] for dataset in both]
+        np.testing.assert_array_equal(*images)
+        np.testing.assert_array_equal(np.sort(np.round(images[0][:, 0, 0, 0] * 255)), np.arange(20))
+
+
+@pytest.mark.parametrize("memory_limit", [2.0, 1e-6])
+def test_tfds_floats_beyond_1_are_refused(tmp_path, monkeypatch, memory_limit):
+    prepare_tiny_tfds(tmp_path, {"train": 50, "test": 20}, monkeypatch, shape=(11, 9, 1), dtype=np.float32, scale=1)
+    with pytest.raises(InputError, match=r"dataset tiny has float32 images with values from \d+ to \d+ in train; expected 0 to 1"):
+        data.load_dataset("tiny", memory_limit=memory_limit)
+
+
+@pytest.mark.parametrize("memory_limit", [2.0, 1e-6])
+def test_tfds_images_with_opacity_are_drawn_on_the_background(tmp_path, monkeypatch, memory_limit):
+    prepare_tiny_tfds(tmp_path, {"train": 50, "test": 20}, monkeypatch, shape=(11, 9, 4))  # value i and opacity i
+    images = collect(data.load_dataset("tiny", background="black", memory_limit=memory_limit).test(7))[0]
+    assert images.shape == (20, 11, 9, 3)
+    np.testing.assert_array_equal(np.sort(np.round(images[:, 0, 0, 0] * 255)), np.sort(np.round(np.arange(20) ** 2 / 255)))
+
+
+@pytest.mark.parametrize("memory_limit", [2.0, 1e-6])
+def test_tfds_labels_of_minus_one_are_unknown(tmp_path, monkeypatch, memory_limit):
+    prepare_tiny_tfds(tmp_path, {"train": 50, "test": 20}, monkeypatch, unlabelled="test")
+    dataset = data.load_dataset("tiny", memory_limit=memory_limit)
+    assert dataset.class_counts() == {"0": 25, "1": 25}
+    assert set(collect(dataset.test(7))[1]) == {data.UNLABELLED}
+    assert any(note.startswith("20 of 20 test images have no label") for note in dataset.notes)

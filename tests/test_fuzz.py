@@ -13,6 +13,7 @@ from params import Params
 from tfdvae import rules
 from tfdvae.errors import InputError
 from tfdvae.runs import files, record
+from tfdvae.version import FORMAT
 
 text = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20)
 positive = st.floats(1e-9, 1e9)
@@ -61,9 +62,17 @@ valid = st.fixed_dictionaries(
 
 def restored(params_dict):
     """Return the parameters of a record with these, read back from its bytes."""
-    shape = [params_dict["image_size"] or 8 if isinstance(params_dict["image_size"], int) else 8] * 2 + [1]
+    size = params_dict["image_size"]
+    shape = [size if isinstance(size, int) and size > 0 else 8] * 2 + [1]
     data = {"image_shape": shape, "class_names": [], "test_fingerprint": "0"}
-    written = {"format": FORMAT, "preset": None, "params": params_dict, "precision": "float32", "data": data, "versions": {"tfdvae": "0.6.0"}}
+    written = {
+        "format": FORMAT,
+        "preset": None,
+        "params": params_dict,
+        "precision": "float32",
+        "data": data,
+        "versions": {"tfdvae": "0.6.0"},
+    }
     return record.read_record(files.sealed(written).encode(), "run.json")["params"]
 
 

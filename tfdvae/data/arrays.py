@@ -1,5 +1,6 @@
 """Images in arrays: a file of NumPy, or arrays of Python."""
 
+import contextlib
 import os
 import pathlib
 import zipfile
@@ -20,22 +21,19 @@ def file_sources(name, preparation):
     """
     path = pathlib.Path(os.path.expanduser(name.removeprefix("arrays:")))
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            if not isinstance(arrays, np.lib.npyio.NpzFile):
-                raise InputError(f"dataset: {printable(path)} holds one array; expected the arrays images and, perhaps, labels in an .npz.")
-            if "images" not in arrays:
-                raise InputError(
-                    f"dataset: {printable(path)} holds {printable(', '.join(arrays)) or 'no arrays'}; expected the array images and, "
-                    "perhaps, labels; write it with numpy.savez(FILE, images=..., labels=...)."
-                )
-            images, labels = arrays["images"], arrays.get("labels")
+        stored = np.load(path, allow_pickle=False)
+        with stored if isinstance(stored, np.lib.npyio.NpzFile) else contextlib.nullcontext({}) as arrays:
+            names, images, labels = list(arrays), arrays.get("images"), arrays.get("labels")
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError, MemoryError) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(
-            f"dataset: received {name}, which cannot be read ({reason(error)}); expected an .npz file of numpy.savez, without pickled "
-            "objects; write it again."
+            f"dataset: received {name}, which cannot be read ({getattr(error, 'strerror', None) or reason(error)}); expected an .npz file "
+            "of numpy.savez, without pickled objects; write it again."
         ) from None
+    if images is None:
+        raise InputError(
+            f"dataset: {printable(path)} holds {printable(', '.join(names)) or 'no named arrays'}; expected the array images and, perhaps, "
+            "labels; write it with numpy.savez(FILE, images=..., labels=...)."
+        )
     return array_sources(images, labels, preparation, name, os.path.abspath(path))
 
 

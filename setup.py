@@ -27,7 +27,7 @@ setup(
         "matplotlib>=3.8",
         "python-bidi>=0.6",  # with arabic-reshaper: right-to-left names in pictures, for matplotlib before 3.11
         "arabic-reshaper>=3",
-        "pillow>=10",
+        "pillow>=10.1",
         "filelock>=3.20.1",  # holds a run folder; from then on never through a link
         "safetensors>=0.4",
         "scikit-learn>=1.5",

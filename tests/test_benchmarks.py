@@ -76,6 +76,7 @@ def test_ratios_are_to_stock_keras_and_to_the_best_of_pytorch(tmp_path):
     assert header == "framework,precision,model,dataset,batch_size,images_per_second,spread"
 
 
+@pytest.mark.slow  # needs the extra bench
 @pytest.mark.parametrize("model", throughput.MODELS)
 def test_the_pytorch_network_is_ours(model):
     torch = pytest.importorskip("torch")

@@ -132,8 +132,7 @@ def walked(root, name):
 def _is_linked_class(link, root):
     """Return whether a link to a folder stands where the folders of classes and splits are, and does not lead to a folder around it."""
     at_top = link.parent == root or (link.parent.parent == root and link.parent.name.lower() in SPLITS)
-    inside = os.path.commonpath([os.path.realpath(root), os.path.realpath(link)]) == os.path.realpath(link)
-    return at_top and not inside
+    return at_top and not root.resolve().is_relative_to(link.resolve())
 
 
 def _left_out_sentence(left_out):

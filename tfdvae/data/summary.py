@@ -1,6 +1,7 @@
 """Sentences about a dataset's images and classes, for the first lines of a training."""
 
 import numpy as np
+import tensorflow as tf
 
 from ..errors import counted, printable
 from .pipeline import TRAIN
@@ -40,7 +41,9 @@ def warnings_of(dataset):
 def alike(dataset):
     """Return "equal" where all training images are equal, "constant" where each has one value in every channel, otherwise ""."""
     first, equal, constant = None, True, True
-    for images, *_ in dataset.parts[TRAIN].batches(BATCH).as_numpy_iterator():
+    untuned = tf.data.Options()
+    untuned.autotune.enabled = False  # or TensorFlow may warn that its tuning ended early, as this does
+    for images, *_ in dataset.parts[TRAIN].batches(BATCH).with_options(untuned).as_numpy_iterator():
         first = images[0] if first is None else first
         equal = equal and bool(np.all(images == first))
         constant = constant and not np.any(np.ptp(images, axis=(1, 2)))

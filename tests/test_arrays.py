@@ -113,6 +113,8 @@ def test_a_name_or_arrays():
     for arguments in ({}, {"name": "digits", "arrays": (BYTES, None)}):
         with pytest.raises(InputError, match="dataset: received a name and arrays, or neither"):
             data.load_dataset(**arguments)
+    with pytest.raises(InputError, match="arrays: received ndarray; expected a pair"):
+        data.load_dataset(arrays=BYTES)
 
 
 # ---- images without a label
@@ -174,6 +176,9 @@ def test_images_without_any_label_have_no_classes(tmp_path):
 def test_a_classifier_of_one_class_is_refused(tmp_path):
     with pytest.raises(InputError, match="model: received 'classifier'; expected another model for images of one class"):
         train.main(dataset=saved(tmp_path / "x.npz", np.zeros(120, int)), model="classifier", run_dir=str(tmp_path / "run"))
+    labels = np.where(np.arange(120) < 60, 2, -1)
+    with pytest.raises(InputError, match="another model for images of one class"):
+        train.main(dataset=saved(tmp_path / "y.npz", labels), model="classifier", run_dir=str(tmp_path / "run"))
     assert not (tmp_path / "run" / "run.json").exists()
 
 

@@ -57,6 +57,8 @@ def load_dataset(
     """
     if (name is None) == (arrays is None):
         raise InputError("dataset: received a name and arrays, or neither; expected one of them; leave out the other.")
+    if arrays is not None and not (isinstance(arrays, tuple | list) and len(arrays) == 2):
+        raise InputError(f"arrays: received {type(arrays).__name__}; expected a pair; give (images, labels), or (images, None).")
     name = "arrays" if name is None else name
     rules.check({
         "dataset": name, "validation_fraction": validation_fraction, "image_size": image_size, "resize": resize,

@@ -23,9 +23,9 @@ def class_sentence(dataset):
 
 def warnings_of(dataset):
     """Return warnings about a dataset: images that are all alike, and classes of very different sizes."""
-    warnings = []
-    if alike(dataset):
-        every = "all training images are equal" if alike(dataset) == "equal" else "every training image has one value throughout"
+    warnings, kind = [], alike(dataset)
+    if kind:
+        every = "all training images are equal" if kind == "equal" else "every training image has one value throughout"
         warnings.append(f"{every}, so there is nothing to learn from them; look at the files, and at the notes above")
     counts = dataset.class_counts()
     if counts:

@@ -2,6 +2,7 @@
 
 import shlex
 
+import numpy as np
 import tensorflow as tf
 
 from .. import data, plots, rules
@@ -76,7 +77,12 @@ def train(run, params_dict, *, preset=None, given=None, resume=False, command=No
 def check_data(params_dict, dataset):
     """Raise InputError where parameters and data do not fit together."""
     advice = f"{dataset.name} has none: give each class a folder, or choose another dataset"
-    rules.check_classes(params_dict["model"], params_dict["label_weight"], dataset.num_classes, advice)
+    classes = dataset.num_classes
+    if params_dict["model"] == "classifier" and classes:
+        classes = len(np.unique(dataset.parts[data.TRAIN].labels))  # those that it could learn
+        if not dataset.sizes[data.VALIDATION]:
+            raise InputError(f"dataset {dataset.name} has no labelled validation image: expected at least one; raise validation_fraction.")
+    rules.check_classes(params_dict["model"], params_dict["label_weight"], classes, advice)
     size, images = params_dict["batch_size"], dataset.sizes[data.TRAIN]
     if size > images:
         raise InputError(

@@ -3,8 +3,8 @@
     python benchmarks/folders.py [--files 10000] [--rounds 3] [--output results/speed]
 
 The files are written once into a temporary folder: JPEG, PNG (with transparency and of 16 bits, too), GIF, TIFF and WebP, of 48 to 127
-pixels a side. A process of its own opens the folder in memory or as a stream, then trains the VAE of the default sizes for such a folder on
-200 batches.
+pixels a side. A process of its own opens the folder in memory or as a stream, then trains the default model, a DVAE, of the default sizes
+for such a folder on 200 batches.
 """
 
 import argparse
@@ -61,9 +61,9 @@ def work(folder, limit):
     files = data.load_dataset(f"folder:{folder}", image_size=SIDE, memory_limit=float(limit))
     data.describe(files)  # as every training does: it reads the test images
     opened_in = time.perf_counter() - began
-    settings = fitting(files.image_shape, files.sizes[data.TRAIN], "vae")
+    settings = fitting(files.image_shape, files.sizes[data.TRAIN], "dvae")
     sizes = {name: settings[name] for name in ("network", "channels", "hidden_units", "latent_dim") if name in settings}
-    model = build_model(model="vae", image_shape=files.image_shape, precision=resolve_precision("auto"), **sizes)
+    model = build_model(model="dvae", image_shape=files.image_shape, precision=resolve_precision("auto"), **sizes)
     compile_model(model, 1e-4)
     step, batches = tf.function(model.train_step), iter(files.train(settings["batch_size"]))
     for number in range(WARM_UP + STEPS):

@@ -150,17 +150,23 @@ def all_pixels(paths, reading, subject):
 
 
 def decoder(paths, reading):
-    """Return the function that reads the file of an index in a `tf.data` pipeline: () int64 -> (H, W, C) uint8."""
+    """Return the function that reads files in a `tf.data` pipeline: (B,) indices -> (B, H, W, C) uint8.
 
-    def pixels_or_complaint(i):
-        try:
-            return reading.pixels(paths[i]), ""
-        except Unreadable as error:  # raised here, it would come out of TensorFlow as a page of traceback
-            return np.zeros(reading.image_shape, np.uint8), f"image {printable(paths[i])} cannot be read ({error}); repair or remove it"
+    It takes a batch at once: a call of Python for every image would cost more than reading it.
+    """
 
-    def decode(i):
-        image, complaint = tf.numpy_function(pixels_or_complaint, [i], (tf.uint8, tf.string))
+    def pixels_or_complaint(indices):
+        images = np.zeros((len(indices), *reading.image_shape), np.uint8)
+        for image, i in zip(images, indices):
+            try:
+                image[:] = reading.pixels(paths[i])
+            except Unreadable as error:  # raised here, it would come out of TensorFlow as a page of traceback
+                return images, f"image {printable(paths[i])} cannot be read ({error}); repair or remove it"
+        return images, ""
+
+    def decode(indices):
+        images, complaint = tf.numpy_function(pixels_or_complaint, [indices], (tf.uint8, tf.string))
         with tf.control_dependencies([tf.debugging.Assert(complaint == "", [complaint])]):
-            return tf.ensure_shape(image, reading.image_shape)
+            return tf.ensure_shape(images, (None, *reading.image_shape))
 
     return decode

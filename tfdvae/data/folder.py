@@ -52,7 +52,9 @@ def _source(split, root, class_names, reading, name, in_memory):
     lines = [f"{path.relative_to(root)} {path.stat().st_size}" for path in paths]
     identity = "\n".join(lines) + reading.preparation.identity(reading.transparent)
     stream = lambda: tf.data.Dataset.range(len(paths))  # noqa: E731
-    return Source(stream=stream, identity=identity, shuffle_buffer=len(paths), decode=decoder(paths, reading), **common)
+    return Source(
+        stream=stream, identity=identity, shuffle_buffer=len(paths), decode=decoder(paths, reading), decodes_batches=True, **common
+    )
 
 
 # ---- which files are images, of which class and of which split

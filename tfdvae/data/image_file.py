@@ -90,7 +90,8 @@ def opened(path):
             method, animated = TRANSPOSITIONS.get(orientation_of(image)), is_animated(image)
             negative = image.format == "TIFF" and image.mode.startswith("I;16") and image.tag_v2.get(PHOTOMETRIC) == 0
             sixteen = image.format == "PNG" and image.mode == "I"  # so Pillow before version 11 reads a PNG of 16 bits
-            upright = image.copy() if method is None else image.transpose(method)
+            upright = image if method is None else image.transpose(method)
+            upright.load()  # before the file is closed: to look for further frames goes back to its beginning
     except UnidentifiedImageError:
         raise Unreadable("not an image, or damaged at its beginning") from None
     except Exception as error:  # Pillow raises many kinds for a broken file

@@ -55,6 +55,7 @@ class Source:
     identity: str = ""  # of a stream: a text that changes where its images do
     shuffle_buffer: int = 0  # elements of the stream, kept while shuffling
     decode: Callable | None = None
+    decodes_batches: bool = False  # whether `decode` takes a batch of elements
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,9 +163,12 @@ class Part:
         labels = None if self.labels is None else tf.constant(self.source.labels)
 
         def read(i, example):
-            image = self.source.decode(example)
-            return (image,) if labels is None else (image, labels[i])
+            images = self.source.decode(example)
+            return (images,) if labels is None else (images, tf.gather(labels, i))
 
-        images = examples.map(read, num_parallel_calls=tf.data.AUTOTUNE)
+        if self.source.decodes_batches:
+            batches = examples.batch(batch_size).map(read, num_parallel_calls=tf.data.AUTOTUNE)
+        else:
+            batches = examples.map(read, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size)
         counted = tf.data.experimental.assert_cardinality(math.ceil(self.n / batch_size))  # or Keras warns that its data has ended
-        return images.batch(batch_size).apply(counted)
+        return batches.apply(counted)

@@ -69,7 +69,8 @@ def main(preset=None, *, resume=False, overwrite=False, command=None, callbacks=
                 from tfdvae.training.run import train
             with reported_as_fault(run, run.resume_hint):
                 settings = {"preset": named, "given": None if named else overrides, "command": command, "callbacks": callbacks}
-                train(run, params_dict, resume=started, interrupts=interrupts, **settings)
+                moved_to = overrides.get("dataset", "") if started else ""
+                train(run, params_dict, resume=started, moved_to=moved_to, interrupts=interrupts, **settings)
         except Interrupted as interrupted:
             interrupted.kept = run.resume_hint()
             raise

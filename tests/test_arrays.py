@@ -38,6 +38,8 @@ def from_arrays(images, labels=None, **arguments):
         (BYTES, BYTES, ""),
         (BYTES[..., 0], BYTES[..., :1], ""),
         (BYTES.astype(np.uint16) * 257, BYTES, ""),
+        (BYTES.astype(">u2") * 257, BYTES, ""),
+        (BYTES // 128, BYTES // 128 * 255, "uint8 values are all within 0 to 1"),
         (BYTES.astype(np.int64), BYTES, "int64 values are all within 0 to 255"),
         (BYTES.astype(np.int32) * 257, BYTES, "int32 values are all within 0 to 65,535"),
         (BYTES.astype(np.float32) / 255, BYTES, ""),
@@ -66,6 +68,7 @@ def test_arrays_are_scaled_by_their_type(images, expected, note):
         (BYTES, LABELS[:-1], r"labels: .* shape \(39,\); expected \(40,\), one for each image"),
         (BYTES, LABELS + 0.5, "labels of type float64"),
         (BYTES, LABELS - 2, "values from -2 to 1"),
+        ([[[0, 1], [2]]], None, "images: received list, which is no array"),
     ],
 )
 def test_arrays_without_a_known_range_or_form_are_refused(images, labels, said):
@@ -76,8 +79,9 @@ def test_arrays_without_a_known_range_or_form_are_refused(images, labels, said):
 def test_labels_are_numbers_or_texts():
     assert from_arrays(BYTES, LABELS).class_counts() == dict.fromkeys("0123", 10)
     texts = np.array(["dog", "cat", "", "cat"])[LABELS]
-    dataset = from_arrays(BYTES, texts)
-    assert dataset.class_counts() == {"cat": 20, "dog": 10}
+    for labels in (texts, texts.astype(object)):
+        assert from_arrays(BYTES, labels).class_counts() == {"cat": 20, "dog": 10}
+    assert from_arrays(BYTES, LABELS * 20).class_counts()["60"] == 10
     missing = from_arrays(BYTES, np.where(LABELS == 3, np.nan, LABELS))
     assert missing.class_counts() == dict.fromkeys("012", 10) and any("have no label" in note for note in missing.notes)
 
@@ -96,6 +100,10 @@ def test_files_that_hold_no_such_arrays_are_refused(tmp_path):
     np.savez(tmp_path / "other.npz", x=BYTES)
     np.savez(tmp_path / "objects.npz", images=np.array([None, "x"]))
     (tmp_path / "text.npz").write_text("no archive")
+    np.savez_compressed(tmp_path / "packed.npz", images=BYTES)
+    packed = bytearray((tmp_path / "packed.npz").read_bytes())
+    packed[60] ^= 255
+    (tmp_path / "damaged.npz").write_bytes(packed)
     (tmp_path / "cut.npz").write_bytes((tmp_path / "other.npz").read_bytes()[:300])
     for name, said in (
         ("one.npy", "holds no named arrays; expected the array images and"),
@@ -103,6 +111,7 @@ def test_files_that_hold_no_such_arrays_are_refused(tmp_path):
         ("objects.npz", "cannot be read .*expected an .npz file of numpy.savez, without pickled objects"),
         ("text.npz", "cannot be read"),
         ("cut.npz", "cannot be read"),
+        ("damaged.npz", "cannot be read"),
         ("nowhere.npz", "cannot be read .*No such file"),
     ):
         with pytest.raises(InputError, match=said):
@@ -182,6 +191,16 @@ def test_a_classifier_of_one_class_is_refused(tmp_path):
     assert not (tmp_path / "run" / "run.json").exists()
 
 
+@pytest.mark.parametrize("memory_limit", [2.0, 1e-9])
+def test_a_classifier_without_labelled_validation_images_is_refused(tmp_path, memory_limit):
+    for split in ("train/a", "train/b", "val"):
+        (tmp_path / "set" / split).mkdir(parents=True)
+        for i in range(20):
+            Image.fromarray(rng.integers(0, 256, (8, 8), np.uint8)).save(tmp_path / "set" / split / f"{i}.png")
+    with pytest.raises(InputError, match="has no labelled validation image"):
+        train.main(dataset=f"folder:{tmp_path / 'set'}", model="classifier", memory_limit=memory_limit, run_dir=str(tmp_path / "run"))
+
+
 @pytest.mark.parametrize("model", ["vae", "classifier"])
 def test_batch_norm_on_one_image_is_refused(model):
     with pytest.raises(InputError, match="batch_size: received 1; expected at least 2 with batch norm"):
@@ -202,6 +221,13 @@ def test_files_are_read_as_a_model_takes_them(tmp_path):
     assert model.reconstruct(images).shape == (3, 8, 8, 3)
     one = tfdvae.read_images(str(paths[1]), from_arrays(BYTES[..., 0]))
     assert one.shape == (1, 8, 8, 1)
+    with pytest.raises(InputError, match="paths: received 5; expected the paths"):
+        tfdvae.read_images(5, model)
+    with pytest.raises(InputError, match="like: received NoneType"):
+        tfdvae.read_images(paths, None)
+    Image.fromarray(np.full((8, 12), 200, np.int32)).save(tmp_path / "x.tif")
+    with pytest.raises(InputError, match="read_images: 32-bit integers, whose range"):
+        tfdvae.read_images(tmp_path / "x.tif", model)
     with pytest.raises(InputError, match=r"read_images: 1 image of 2 cannot be read: .*nowhere\.png"):
         tfdvae.read_images([paths[0], tmp_path / "nowhere.png"], model)
 
@@ -234,9 +260,14 @@ def test_a_run_on_a_relative_path_evaluates_from_anywhere(tmp_path, monkeypatch)
     evaluate.main(["../here/run"])
     train.main(resume=True, run_dir="../here/run")
     (tmp_path / "here" / "x.npz").rename(tmp_path / "moved.npz")
-    with pytest.raises(InputError, match=r"arrays:x\.npz.*No such file"):
+    with pytest.raises(InputError, match=r"the images of arrays:x\.npz were in .*x\.npz, where nothing is now; .*--dataset arrays:PATH"):
         evaluate.main(["../here/run"])
     evaluate.main(["../here/run"], dataset="arrays:../moved.npz")
+    with pytest.raises(InputError, match=r"the images of arrays:x\.npz were in"):
+        train.main(resume=True, run_dir="../here/run")
+    train.main(resume=True, run_dir="../here/run", dataset="arrays:../moved.npz")
     saved(tmp_path / "other.npz", np.arange(120) % 2)
+    with pytest.raises(InputError, match="is not the dataset that the run was trained on"):
+        train.main(resume=True, run_dir="../here/run", dataset="arrays:../other.npz")
     with pytest.raises(InputError, match="is not the dataset that the run was trained on"):
         evaluate.main(["../here/run"], dataset="arrays:../other.npz")

@@ -47,10 +47,8 @@ def test_files_that_are_left_out_are_counted_by_kind(tmp_path):
     os.mkfifo(tmp_path / "cat" / "pipe.png")
     dataset = load(tmp_path)
     assert dataset.class_counts() == {"cat": 10, "dog": 11}
-    assert dataset.notes[-1] == "7 files left out: 3 .jp2, 1 without a suffix, 1 special file, 1 linked folder, 1 broken link" or (
-        dataset.notes[-1].startswith("7 files left out: 3 .jp2, ")
-        and all(f"1 {kind}" in dataset.notes[-1] for kind in ("linked folder", "broken link", "special file", "without a suffix"))
-    )
+    assert dataset.notes[-1].startswith("7 files and folders left out: 3 .jp2, ")
+    assert all(f"1 {kind}" in dataset.notes[-1] for kind in ("linked folder", "broken link", "special file", "without a suffix"))
 
 
 def test_a_folder_with_other_files_alone_says_so(tmp_path):
@@ -66,7 +64,7 @@ def test_class_folders_may_be_links_but_not_to_a_folder_around_them(tmp_path):
     (tmp_path / "set" / "up").symlink_to(tmp_path)
     dataset = load(tmp_path / "set")
     assert dataset.class_counts() == {"cat": 10, "dog": 10}
-    assert dataset.notes[-1] == "2 files left out: 2 linked folder"
+    assert dataset.notes[-1] == "2 folders left out: 2 linked folder"
 
 
 def test_an_unreadable_folder_is_refused(tmp_path, monkeypatch):
@@ -128,6 +126,27 @@ def test_a_class_of_the_test_folder_alone_is_refused(tmp_path):
         load(tmp_path)
 
 
+def test_folders_of_which_only_some_are_splits_are_refused(tmp_path):
+    pictures(tmp_path / "test" / "cat", 20)
+    with pytest.raises(InputError, match="has the folders test: expected a folder train beside them"):
+        load(tmp_path)
+    pictures(tmp_path / "train" / "cat", 20), pictures(tmp_path / "masks", 20)
+    with pytest.raises(InputError, match="has the folder masks beside test, train: expected the splits alone, or classes alone"):
+        load(tmp_path)
+
+
+def test_one_folder_under_two_names_is_refused(tmp_path):
+    pictures(tmp_path / "train" / "cat", 20)
+    (tmp_path / "test").symlink_to(tmp_path / "train")
+    with pytest.raises(InputError, match=r"the folders .*test and .*train are one folder, through a link"):
+        load(tmp_path)
+
+
+def test_folders_without_images_are_noted(tmp_path):
+    pictures(tmp_path / "cat", 20), pictures(tmp_path / "dog", 20), (tmp_path / "bird" / "small").mkdir(parents=True)
+    assert "1 folder without images: bird" in load(tmp_path).notes
+
+
 def test_other_folders_beside_train_are_classes(tmp_path):
     pictures(tmp_path / "train", 20), pictures(tmp_path / "bus", 20)
     assert load(tmp_path).class_counts() == {"bus": 20, "train": 20}
@@ -163,12 +182,13 @@ def test_the_classes_are_named_with_their_counts(tmp_path):
 
 @pytest.mark.parametrize("memory_limit", [2.0, 1e-9])
 def test_images_that_are_all_alike_are_warned_of(tmp_path, memory_limit):
-    for kind, value in (("equal", lambda i: np.eye(4) * 9), ("constant", lambda i: np.full((4, 4), i))):
+    kinds = {"equal": lambda i: np.eye(4) * 9, "constant": lambda i: np.full((4, 4), 9 * i), "dark": lambda i: np.eye(4) * (i % 17)}
+    for kind, value in kinds.items():
         (tmp_path / kind).mkdir()
         for i in range(20):
             Image.fromarray(value(i).astype(np.uint8)).save(tmp_path / kind / f"{i}.png")
         dataset = load(tmp_path / kind, memory_limit=memory_limit)
-        assert data.alike(dataset) == kind and "nothing to learn" in data.warnings_of(dataset)[0]
+        assert data.alike(dataset) == kind and data.warnings_of(dataset)[0].startswith(data.ALIKE[kind])
     pictures(tmp_path / "other", 20)
     assert data.alike(load(tmp_path / "other")) == "" and data.warnings_of(load(tmp_path / "other")) == []
 

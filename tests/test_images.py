@@ -5,6 +5,7 @@ import os
 import pathlib
 import struct
 import tempfile
+import zlib
 
 import numpy as np
 import pytest
@@ -52,6 +53,34 @@ def tiff(values, **tags):
     return content.getvalue()
 
 
+def raw_tiff(planes, bits, **tags):
+    """Return an uncompressed TIFF of 6x4 pixels; `planes` are the bytes of its planes."""
+    channels = max(len(planes), len(tags.get("bits_of_all", (bits,))))
+    data, offsets = b"".join(planes), np.cumsum([8, *map(len, planes)])[:-1]
+    entries = {256: (3, [4]), 257: (3, [6]), 258: (3, [bits] * channels), 259: (3, [1]), 262: (3, [tags.get("photometric", 1)])}
+    entries |= {273: (4, list(offsets)), 277: (3, [channels]), 278: (3, [6]), 279: (4, [len(plane) for plane in planes])}
+    entries |= {284: (3, [tags.get("layout", 1)]), 339: (3, [tags.get("kind", 1)] * channels)}
+    directory, rest = b"", b""
+    start = 8 + len(data) + 2 + 12 * len(entries) + 4
+    for tag, (kind, values) in sorted(entries.items()):
+        packed = struct.pack(f"<{len(values)}{'H' if kind == 3 else 'I'}", *values)
+        if len(packed) > 4:
+            rest, packed = rest + packed, struct.pack("<I", start + len(rest))
+        directory += struct.pack("<HHI", tag, kind, len(values)) + packed.ljust(4, b"\0")
+    return struct.pack("<2sHI", b"II", 42, 8 + len(data)) + data + struct.pack("<H", len(entries)) + directory + bytes(4) + rest
+
+
+def raw_png(values, bits, transparent, colour_type=0):
+    """Return a PNG of rows of bytes with one transparent value or colour."""
+
+    def chunk(name, content):
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 6, bits, colour_type, 0, 0, 0))
+    rows = zlib.compress(b"".join(b"\0" + row for row in values))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"tRNS", transparent) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
 # ---- transparency
 
 
@@ -94,6 +123,42 @@ def test_a_transparent_palette_entry_and_a_transparent_colour(tmp_path):
     np.testing.assert_array_equal(shown[..., 0], np.where(BYTES[0, 0] == BYTES, 255, BYTES))
 
 
+@pytest.mark.parametrize("bits", [2, 4, 8, 16])
+def test_a_transparent_grey_value_of_every_depth(tmp_path, bits):
+    values = np.arange(24).reshape(6, 4) % 2**bits * (2711 if bits == 16 else 1)
+    key = int(values[0, 3])
+    if bits < 8:
+        packed = [sum(int(v) << bits * (8 // bits - 1 - i % (8 // bits)) for i, v in enumerate(row)) for row in values]
+        rows = (
+            [value.to_bytes(1, "big") for value in packed]
+            if bits == 2
+            else [bytes([int(row[0]) << 4 | int(row[1]), int(row[2]) << 4 | int(row[3])]) for row in values]
+        )
+    else:
+        rows = [row.astype(">u2" if bits == 16 else np.uint8).tobytes() for row in values]
+    shown, dataset = read(tmp_path / "x", raw_png(rows, bits, struct.pack(">H", key)))
+    np.testing.assert_array_equal(shown[..., 0], np.where(values == key, 255, np.round(values * 255 / (2**bits - 1))))
+    assert "10 images with transparent pixels" in " ".join(dataset.notes)
+
+
+def test_a_transparent_colour(tmp_path):
+    rows = [row.tobytes() for row in COLOURS]
+    shown, _ = read(tmp_path / "eight", raw_png(rows, 8, struct.pack(">HHH", *map(int, COLOURS[2, 1])), 2))
+    assert tuple(shown[2, 1]) == (255, 255, 255) and np.array_equal(shown[3:], COLOURS[3:])
+    rows = [(row.astype(">u2") * 257).tobytes() for row in COLOURS]
+    with pytest.raises(InputError, match="16-bit colours, one of them transparent"):
+        read(tmp_path / "sixteen", raw_png(rows, 16, struct.pack(">HHH", 1, 2, 3), 2))
+
+
+def test_hidden_colours_of_a_palette_count_where_transparency_is_ignored(tmp_path):
+    image = Image.fromarray((np.arange(24).reshape(6, 4) % 3).astype(np.uint8), "P")
+    image.putpalette([0, 0, 0, 255, 255, 255, 255, 0, 0])
+    image.info["transparency"] = 2
+    assert read(tmp_path / "x", image)[0].shape == (6, 4, 1)
+    hidden, _ = read(tmp_path / "x", image, background="none")
+    assert tuple(hidden[0, 2]) == (255, 0, 0)
+
+
 # ---- depth
 
 
@@ -108,6 +173,40 @@ def test_a_negative_of_sixteen_bits_is_turned_over(tmp_path):
     values = rng.integers(0, 65_536, (6, 4), np.uint16)
     shown, _ = read(tmp_path / "x", tiff(values, tags={image_file.PHOTOMETRIC: 0}), "tif")
     np.testing.assert_array_equal(shown[..., 0], np.round((65_535 - values) / 257))
+
+
+def test_a_negative_of_floats_is_turned_over(tmp_path):
+    values = rng.random((6, 4), np.float32)
+    shown, _ = read(tmp_path / "x", raw_tiff([values.tobytes()], 32, photometric=0, kind=3), "tif")
+    np.testing.assert_array_equal(shown[..., 0], np.round((1 - values) * 255))
+
+
+def test_twelve_bits_by_their_file_are_scaled_by_them(tmp_path):
+    values = rng.integers(0, 4096, (6, 4))
+    rows = b"".join(int(a << 12 | b).to_bytes(3, "big") for a, b in values.reshape(-1, 2).tolist())
+    shown, dataset = read(tmp_path / "x", raw_tiff([rows], 12), "tif")
+    np.testing.assert_allclose(shown[..., 0], values * 255 / 4095, atol=0.51)
+    assert len(dataset.notes) == 1
+
+
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        (raw_tiff([BYTES.tobytes()], 8, kind=2), "signed 8-bit integers"),
+        (raw_tiff([COLOURS[..., i].astype("<u2").tobytes() for i in range(3)], 16, photometric=2, layout=2), "16 bits in separate planes"),
+        (
+            raw_tiff([BYTES.astype("<u4").tobytes()], 32, photometric=0),
+            "of a kind that Pillow does not read|a negative .* of 32-bit integers",
+        ),
+        (raw_tiff([BYTES.astype("<f8").tobytes()], 64, kind=3), "of a kind that Pillow does not read, such as 64-bit floats"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 6 4\nshowpage\n", "a PostScript file"),
+    ],
+)
+def test_what_pillow_misreads_or_does_not_read_is_refused(tmp_path, content, said):
+    for i in range(10):
+        (tmp_path / f"{i}.tif").write_bytes(content)
+    with pytest.raises(InputError, match=f"10 images of 10 cannot be read: .*({said})"):
+        data.load_dataset(f"folder:{tmp_path}")
 
 
 def test_twelve_bits_in_sixteen_are_noted(tmp_path):
@@ -218,6 +317,15 @@ def test_circles_stay_circles_unless_stretched():
     assert extents == {"crop": (16, 16), "fit": (8, 8), "stretch": (8, 16)}
 
 
+@pytest.mark.parametrize("shape", [(3, 500, 3), (500, 1, 3), (1, 1, 3)])
+def test_thin_images_stay_visible(tmp_path, shape):
+    Image.fromarray(np.zeros(shape, np.uint8)).save(tmp_path / "x.png")
+    of_array = data.load_dataset(arrays=(np.zeros((10, *shape), np.uint8), None), image_size=8, resize="fit", validation_fraction=0.2)
+    images = [image_file.pixels(tmp_path / "x.png", (8, 8, 3), Preparation(8, "fit")) / 255, next(of_array.test(1).as_numpy_iterator())[0]]
+    np.testing.assert_array_equal(*images)
+    assert np.any(images[0] == 0)
+
+
 @pytest.mark.parametrize("resize", ["crop", "fit", "stretch"])
 def test_arrays_are_resized_as_files_are(tmp_path, resize):
     """By another library, so to within a little; the place of everything is the same."""
@@ -322,7 +430,7 @@ def check_any_file(content, suffix):
         path = pathlib.Path(folder) / f"x{suffix}"
         path.write_bytes(content)
         try:
-            facts = image_file.facts_of(path)
+            facts = image_file.facts_of(path, None)
             image_file.pixels(path, (*facts.size[::-1], 3), Preparation(), image_file.SIXTEEN_BITS)
         except image_file.Unreadable as error:
             assert str(error).isprintable() and len(str(error)) < 400

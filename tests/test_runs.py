@@ -14,6 +14,7 @@ import tfdvae
 from tfdvae.errors import InputError
 from tfdvae.runs import Run, checkpoint, files, lock, origin, record, start
 from tfdvae.runs import folder as runs
+from tfdvae.version import FORMAT
 
 SMALL = {"model": "dvae", "channels": [4], "hidden_units": [10], "latent_dim": 3, "seed": 0}
 PARAMS = record.as_json(dataclasses.asdict(params.Params()) | SMALL)
@@ -45,7 +46,7 @@ def test_a_loaded_model_gives_identical_outputs(run):
 
 def test_the_record_tells_where_a_run_came_from(run):
     record = run.read_record()
-    assert record["params"] == PARAMS and record["format"] == 2 and record["versions"]["tfdvae"] == tfdvae.__version__
+    assert record["params"] == PARAMS and record["format"] == FORMAT and record["versions"]["tfdvae"] == tfdvae.__version__
     assert {"git", "command", "started", "precision", "preset"} <= set(record)
 
 
@@ -195,7 +196,8 @@ def test_every_format_that_was_written_is_read(run, version, number):
 
 
 @pytest.mark.parametrize(
-    "version, number, named", [("0.3.0", None, "no format that is kept"), ("1.2.0", 3, "format 3"), ("0.1.0", 0, "no format")]
+    "version, number, named",
+    [("0.3.0", None, "no format that is kept"), ("1.2.0", FORMAT + 1, f"format {FORMAT + 1}"), ("0.1.0", 0, "no format")],
 )
 def test_a_record_of_another_format_names_both_versions(run, version, number, named):
     written_by(run, version, number)

@@ -4,9 +4,10 @@ from .load import check_unchanged, dataset_arguments, describe, load_dataset, lo
 from .pipeline import TEST, TRAIN, VALIDATION, Dataset, images_and_labels, images_of
 from .read import read_images
 from .source import UNLABELLED
-from .summary import alike, class_sentence, warnings_of
+from .summary import ALIKE, alike, class_sentence, warnings_of
 
 __all__ = [
+    "ALIKE",
     "TEST",
     "TRAIN",
     "UNLABELLED",

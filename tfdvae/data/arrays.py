@@ -3,11 +3,11 @@
 import contextlib
 import os
 import pathlib
-import zipfile
 
 import numpy as np
 
 from ..errors import InputError, printable, reason
+from ..rules import WIDTH_LIMIT
 from .source import UNLABELLED, Source, Sources, composited, resized
 
 CHUNK = 1000  # images converted at once
@@ -24,7 +24,7 @@ def file_sources(name, preparation):
         stored = np.load(path, allow_pickle=False)
         with stored if isinstance(stored, np.lib.npyio.NpzFile) else contextlib.nullcontext({}) as arrays:
             names, images, labels = list(arrays), arrays.get("images"), arrays.get("labels")
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError, MemoryError) as error:
+    except Exception as error:  # NumPy and zipfile raise many kinds for a damaged file
         raise InputError(
             f"dataset: received {name}, which cannot be read ({getattr(error, 'strerror', None) or reason(error)}); expected an .npz file "
             "of numpy.savez, without pickled objects; write it again."
@@ -51,7 +51,7 @@ def array_sources(images, labels, preparation, name, path=""):
     Raises:
         InputError: the arrays cannot be used.
     """
-    images = np.asarray(images)
+    images, labels = _as_array(images, "images"), None if labels is None else _as_array(labels, "labels")
     images = images[..., np.newaxis] if images.ndim == 3 else images
     if images.ndim != 4 or images.shape[-1] not in (1, 2, 3, 4) or 0 in images.shape:
         raise InputError(
@@ -59,7 +59,7 @@ def array_sources(images, labels, preparation, name, path=""):
             "channels; reshape it."
         )
     limit, notes = _range(images, name)
-    numbers, class_names = (None, ()) if labels is None else _classes(np.asarray(labels), len(images), name)
+    numbers, class_names = (None, ()) if labels is None else _classes(labels, len(images), name)
     chunks = range(0, len(images), CHUNK)
     prepared = [_prepared(images[start : start + CHUNK], limit, preparation) for start in chunks]
     prepared = prepared[0] if len(prepared) == 1 else np.concatenate(prepared)
@@ -67,14 +67,26 @@ def array_sources(images, labels, preparation, name, path=""):
     return Sources(source, notes=notes, path=path)
 
 
+def _as_array(values, name):
+    """Return values as an array in the machine's order of bytes."""
+    try:
+        array = np.asarray(values)
+        return array.astype(array.dtype.newbyteorder("="), copy=False)
+    except (TypeError, ValueError) as error:  # lists of unequal lengths
+        raise InputError(
+            f"{name}: received {type(values).__name__}, which is no array ({reason(error)}); expected one; convert it."
+        ) from None
+
+
 def _range(images, name):
     """Return the value that stands for white, and notes; raise InputError where the type and the values give none."""
-    if images.dtype in (np.uint8, np.uint16, np.bool_):
-        return {"uint8": 255, "uint16": 65_535, "bool": 1}[images.dtype.name], ()
+    of_type = {"uint8": 255, "uint16": 65_535, "bool": 1}.get(images.dtype.name)
+    if of_type and (of_type == 1 or images.max() > 1):  # integers 0 and 1 are black and white
+        return of_type, ()
     if images.dtype.kind not in "iuf":
         raise InputError(f"images: {name} has values of type {images.dtype}; expected numbers; convert them.")
     low, high = images.min(), images.max()  # NaN where there is one
-    limits = (1.0,) if images.dtype.kind == "f" else (255, 65_535)
+    limits = (1.0,) if images.dtype.kind == "f" else (1, 255, 65_535)
     limit = next((limit for limit in limits if low >= 0 and high <= limit), None)
     if limit is None:
         expected = "0 to 1 for floats" if images.dtype.kind == "f" else "0 to 255 or 0 to 65,535 for integers"
@@ -95,6 +107,8 @@ def _classes(labels, n, name):
     """Return class numbers (n,) int64 and the names of the classes."""
     if labels.shape != (n,):
         raise InputError(f"labels: {name} has an array of shape {labels.shape}; expected ({n},), one for each image; reshape it.")
+    if labels.dtype.kind == "O" and all(isinstance(label, str) for label in labels):  # as of pandas
+        labels = labels.astype(str)
     if labels.dtype.kind == "U":
         class_names, numbers = np.unique(labels[labels != ""], return_inverse=True)
         all_numbers = np.full(n, UNLABELLED, np.int64)
@@ -103,7 +117,7 @@ def _classes(labels, n, name):
     if labels.dtype.kind == "f":
         labels = np.where(np.isnan(labels), UNLABELLED, labels)
     whole = labels.dtype.kind in "iu" or (labels.dtype.kind == "f" and np.all(labels == np.floor(labels)))
-    if not whole or labels.min() < UNLABELLED or labels.max() >= n:
+    if not whole or labels.min() < UNLABELLED or labels.max() >= WIDTH_LIMIT:
         values = f", values from {labels.min()} to {labels.max()}" if labels.dtype.kind in "iuf" else ""
         raise InputError(
             f"labels: {name} has labels of type {labels.dtype}{values}; expected class numbers from 0 on, -1 where unknown, or texts; "

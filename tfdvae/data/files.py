@@ -1,19 +1,20 @@
 """Many image files to arrays of one shape: the first reading, which finds what is broken, and the second one, which keeps the pixels."""
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import os
+import threading
 
 import numpy as np
 import tensorflow as tf
 
 from ..errors import InputError, counted, printable
 from . import image_file
-from .image_file import SIXTEEN_BITS, Unreadable
+from .image_file import SIXTEEN_BITS, TWELVE_BITS, Unreadable
 from .source import Preparation
 
 LISTED = 50  # most broken files named in a refusal
-TWELVE_BITS = 4095
 THREADS = os.cpu_count() or 1  # Pillow decodes without Python's lock
 
 
@@ -51,7 +52,7 @@ def reading_of(paths, preparation, subject):
     Raises:
         InputError: files are broken, all of which it names; or their sizes differ and there is no size to bring them to.
     """
-    all_facts = dict(zip(paths, in_threads(lambda path: _attempt(image_file.facts_of, path), paths)))
+    all_facts = dict(zip(paths, in_threads(lambda path: _attempt(path, preparation.background), paths)))
     integers = [facts for facts in all_facts.values() if isinstance(facts, image_file.Facts) and facts.mode == "I"]
     integer_range = 255 if all(facts.high <= 255 for facts in integers) else SIXTEEN_BITS
     refuse_broken({path: _complaint(facts) for path, facts in all_facts.items()}, subject)
@@ -76,10 +77,10 @@ def in_threads(function, paths):
         return list(pool.map(function, paths))
 
 
-def _attempt(function, path):
-    """Return a function's result for a path, or the `Unreadable` that it raised."""
+def _attempt(path, background):
+    """Return the `Facts` of a file, or the `Unreadable` that reading it raised."""
     try:
-        return function(path)
+        return image_file.facts_of(path, background)
     except Unreadable as error:
         return error
 
@@ -152,8 +153,10 @@ def all_pixels(paths, reading, subject):
 def decoder(paths, reading):
     """Return the function that reads files in a `tf.data` pipeline: (B,) indices -> (B, H, W, C) uint8.
 
-    It takes a batch at once: a call of Python for every image would cost more than reading it.
+    It takes a batch at once: a call of Python for every image would cost more than reading it. The files are read in threads that give way
+    to those of the training.
     """
+    readers = concurrent.futures.ThreadPoolExecutor(THREADS, initializer=_give_way)
 
     def pixels_or_complaint(indices):
         images = np.zeros((len(indices), *reading.image_shape), np.uint8)
@@ -165,8 +168,15 @@ def decoder(paths, reading):
         return images, ""
 
     def decode(indices):
-        images, complaint = tf.numpy_function(pixels_or_complaint, [indices], (tf.uint8, tf.string))
+        read = lambda indices: readers.submit(pixels_or_complaint, indices).result()  # noqa: E731
+        images, complaint = tf.numpy_function(read, [indices], (tf.uint8, tf.string))
         with tf.control_dependencies([tf.debugging.Assert(complaint == "", [complaint])]):
             return tf.ensure_shape(images, (None, *reading.image_shape))
 
     return decode
+
+
+def _give_way():
+    """Lower the priority of this thread, where the system has one for each thread, as Linux has."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)

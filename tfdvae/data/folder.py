@@ -15,6 +15,7 @@ from .pipeline import TEST, TRAIN, VALIDATION
 from .source import SPLIT_SEED, UNLABELLED, Source, Sources
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
+LINKED = "linked folder"
 SPLITS = {
     **dict.fromkeys(("train", "training"), TRAIN),
     **dict.fromkeys(("val", "valid", "validation"), VALIDATION),
@@ -91,23 +92,32 @@ def images_below(root, name):
         raise InputError(
             f"dataset: received {name}, expected a folder of images after folder:, but {printable(root)} is not a folder; check the path."
         )
-    images, left_out = walked(root, name)
+    images, left_out, without_images = walked(root, name)
     if not images:
         but = f", received {_left_out_sentence(left_out)}" if left_out else ""
         raise InputError(
             f"dataset {name} has no images: expected {', '.join(sorted(SUFFIXES))} files in it or in one folder per class{but}; add some."
         )
-    found = _found_in_splits(root, images, name) if _is_split(root, images) else _found_unsplit(root, images, name)
+    _check_links(images, root, name)
+    found = _found_in_splits(root, images, name) if _is_split(root, images, name) else _found_unsplit(root, images, name)
+    if without_images:
+        found.notes.append(f"{counted(len(without_images), 'folder')} without images: {', '.join(map(printable, without_images[:5]))}")
     if left_out:
         found.notes.append(_left_out_sentence(left_out))
     return found
 
 
 def walked(root, name):
-    """Return the sorted paths of all images below a folder, and the numbers of files that are left out, by reason."""
-    images, left_out, folders = [], collections.Counter(), [root]
+    """Return what is below a folder.
+
+    Returns:
+        The sorted paths of all images; the numbers of files that are left out, by reason (Counter); and the folders without images,
+        relative to the root, without those below another one.
+    """
+    images, left_out, folders, visited = [], collections.Counter(), [root], []
     while folders:
         folder = folders.pop()
+        visited.append(folder)
         try:
             names = os.listdir(folder)
         except OSError as error:
@@ -121,14 +131,28 @@ def walked(root, name):
                 if not os.path.islink(path) or _is_linked_class(path, root):
                     folders.append(path)
                 else:
-                    left_out["linked folder"] += 1
+                    left_out[LINKED] += 1
             elif not os.path.isfile(path):
                 left_out["broken link" if os.path.islink(path) else "special file"] += 1
             elif suffix in SUFFIXES:
                 images.append(path)
             else:
                 left_out[printable(suffix)[:20] or "without a suffix"] += 1
-    return sorted(images), left_out
+    above = {root, *(folder for path in images for folder in path.relative_to(root).parents)} | {pathlib.Path()}
+    empty = {folder.relative_to(root) for folder in visited} - above
+    return sorted(images), left_out, sorted(folder for folder in empty if folder.parent not in empty)
+
+
+def _check_links(images, root, name):
+    """Raise InputError where two folders of classes or splits are one folder, through a link: its images would count twice."""
+    seen = {}
+    for folder in sorted({parent for path in images for parent in path.parents if parent != root and root in parent.parents}):
+        first = seen.setdefault(folder.resolve(), folder)
+        if first != folder:
+            raise InputError(
+                f"dataset {name}: the folders {printable(first)} and {printable(folder)} are one folder, through a link; expected "
+                "different images; remove the link."
+            )
 
 
 def _is_linked_class(link, root):
@@ -140,7 +164,9 @@ def _is_linked_class(link, root):
 def _left_out_sentence(left_out):
     kinds = ", ".join(f"{number:,} {kind}" for kind, number in left_out.most_common(8))
     others = f", {len(left_out) - 8} other kinds" if len(left_out) > 8 else ""
-    return f"{counted(left_out.total(), 'file')} left out: {kinds}{others}"
+    total, linked = left_out.total(), left_out[LINKED]
+    named = counted(total, "folder" if linked == total else "file") if linked in (0, total) else f"{total:,} files and folders"
+    return f"{named} left out: {kinds}{others}"
 
 
 def by_class(paths, folder, name):
@@ -164,11 +190,23 @@ def _found_unsplit(root, images, name):
     return Found({TRAIN: Split(images, labels)}, () if None in classes else tuple(classes), [])
 
 
-def _is_split(root, images):
-    """Return whether the folders with images are train and, perhaps, validation and test."""
-    parts = [path.relative_to(root).parts for path in images]
-    splits = {SPLITS.get(folders[0].lower()) if len(folders) > 1 else None for folders in parts}
-    return TRAIN in splits and None not in splits
+def _is_split(root, images, name):
+    """Return whether the folders with images are train and, perhaps, validation and test; raise InputError where only some of them are."""
+    folders = {parts[0] for parts in (path.relative_to(root).parts for path in images) if len(parts) > 1}
+    loose = any(path.parent == root for path in images)
+    splits = {SPLITS[folder.lower()] for folder in folders if folder.lower() in SPLITS}
+    others = sorted(folder for folder in folders if folder.lower() not in SPLITS)
+    if splits and not others and not loose and TRAIN not in splits:
+        raise InputError(
+            f"dataset {name} has the folders {', '.join(sorted(folders))}: expected a folder train beside them; add it, or rename folders "
+            "that are classes."
+        )
+    if len(splits) > 1 and others:
+        raise InputError(
+            f"dataset {name} has the folder {printable(others[0])} beside {', '.join(sorted(folders - set(others)))}: expected the splits "
+            "alone, or classes alone; move it away, or rename folders that are classes."
+        )
+    return TRAIN in splits and not others and not loose
 
 
 def _found_in_splits(root, images, name):
@@ -191,4 +229,5 @@ def _found_in_splits(root, images, name):
             )
         numbers = [class_names.index(each) if each is not None and class_names else UNLABELLED for each in classes]
         found[which] = Split(contents[folder], np.repeat(numbers, [len(paths) for paths in classes.values()]))
-    return Found(found, class_names, [f"the folders {', '.join(contents)} are the splits"])
+    named = f"the folders {', '.join(contents)} are the splits" if len(contents) > 1 else "the folder train is the only split"
+    return Found(found, class_names, [named])

@@ -4,6 +4,7 @@ Pixels of 8 bits stay as they are. Wider pixels are scaled to 8 bits by the rang
 give no range; there the values must show it.
 """
 
+import contextlib
 import dataclasses
 import re
 import struct
@@ -13,11 +14,13 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from ..errors import reason
+from .source import size_within
 
 # Pillow warns of malformed metadata, which do not matter here. Files are read in threads, which share the filters of the process.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
-ORIENTATION, PHOTOMETRIC = 0x0112, 0x0106  # tags of EXIF and TIFF
+ORIENTATION = 0x0112  # tag of EXIF and TIFF
+BITS, COMPRESSION, PHOTOMETRIC, PLANES, SAMPLES = 258, 259, 262, 284, 339  # tags of TIFF
 TRANSPOSITIONS = {  # EXIF 2.32, section 4.6.4
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -27,7 +30,8 @@ TRANSPOSITIONS = {  # EXIF 2.32, section 4.6.4
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-SIXTEEN_BITS = 65_535
+KINDS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I"}  # of whole numbers in EXIF
+TWELVE_BITS, SIXTEEN_BITS = 4_095, 65_535
 
 
 class Unreadable(Exception):
@@ -47,17 +51,18 @@ class Facts:
     high: float = 0.0
 
 
-def facts_of(path):
-    """Return the `Facts` of an image file, or raise `Unreadable`."""
-    image, animated = opened(path)
-    low, high = 0.0, 0.0
-    if is_wide(image):
-        values = np.asarray(image)
-        if not np.all(np.isfinite(values)):
-            raise Unreadable("32-bit floats, mode F, some of them NaN or infinite; expected 0 to 1")
-        low, high = float(values.min()), float(values.max())
-    transparent = image.has_transparency_data and image.convert("RGBA").getextrema()[3][0] < 255
-    return Facts(image.size, image.mode, is_grey(image), transparent, animated, low, high)
+def facts_of(path, background):
+    """Return the `Facts` of an image file, or raise `Unreadable`; `background` is as in `source.Preparation`."""
+    with only_unreadable():
+        image, animated = opened(path)
+        low, high = 0.0, 0.0
+        if is_wide(image):
+            values = np.asarray(image)
+            if not np.all(np.isfinite(values)):
+                raise Unreadable("32-bit floats, mode F, some of them NaN or infinite; expected 0 to 1")
+            low, high = float(values.min()), float(values.max())
+        transparent = bool(np.any(opacity_of(image) < 255))
+        return Facts(image.size, image.mode, is_grey(image, background), transparent, animated, low, high)
 
 
 def pixels(path, image_shape, preparation, integer_range=None):
@@ -73,33 +78,95 @@ def pixels(path, image_shape, preparation, integer_range=None):
         Unreadable: the file is broken, or its pixels have no known range.
     """
     height, width, channels = image_shape
-    image, _ = opened(path)
-    if is_wide(image):
-        image = in_bytes(image, integer_range)
-    image = on_background(image, "L" if channels == 1 else "RGB", preparation.background)
-    if image.size != (width, height):
-        image = fitted(image, (width, height), preparation)
-    return np.asarray(image, np.uint8).reshape(image_shape)
+    with only_unreadable():
+        image, _ = opened(path)
+        if is_wide(image):
+            image = in_bytes(image, integer_range)
+        image = on_background(image, "L" if channels == 1 else "RGB", preparation.background)
+        if image.size != (width, height):
+            image = fitted(image, (width, height), preparation)
+        return np.asarray(image, np.uint8).reshape(image_shape)
+
+
+@contextlib.contextmanager
+def only_unreadable():
+    """Turn every exception into `Unreadable`: Pillow raises many kinds for a broken file."""
+    try:
+        yield
+    except Unreadable:
+        raise
+    except UnidentifiedImageError:
+        raise Unreadable("not an image, damaged at its beginning, or of a kind that Pillow does not read, such as 64-bit floats") from None
+    except Exception as error:
+        raise Unreadable(getattr(error, "strerror", None) or reason(error)) from None
 
 
 def opened(path):
-    """Return the first frame of an image file, upright and decoded, and whether the file has more frames; or raise `Unreadable`."""
-    try:
-        with Image.open(path) as image:
-            load(image)
-            method, animated = TRANSPOSITIONS.get(orientation_of(image)), is_animated(image)
-            negative = image.format == "TIFF" and image.mode.startswith("I;16") and image.tag_v2.get(PHOTOMETRIC) == 0
-            sixteen = image.format == "PNG" and image.mode == "I"  # so Pillow before version 11 reads a PNG of 16 bits
-            upright = image if method is None else image.transpose(method)
-            upright.load()  # before the file is closed: to look for further frames goes back to its beginning
-    except UnidentifiedImageError:
-        raise Unreadable("not an image, or damaged at its beginning") from None
-    except Exception as error:  # Pillow raises many kinds for a broken file
-        raise Unreadable(getattr(error, "strerror", None) or reason(error)) from None
-    if negative or sixteen:
-        values = np.asarray(upright).astype(np.uint16)
-        upright = Image.fromarray(SIXTEEN_BITS - values if negative else values)
-    return upright, animated
+    """Return the first frame of an image file, upright and decoded, and whether the file has more frames."""
+    with Image.open(path) as image:
+        if image.format == "EPS":
+            raise Unreadable("a PostScript file, which is a program")
+        tags = _tags(image) if image.format == "TIFF" else {}
+        load(image)
+        method, animated = TRANSPOSITIONS.get(orientation_of(image)), is_animated(image)
+        upright = image if method is None else image.transpose(method)
+        upright.load()  # before the file is closed: to look for further frames goes back to its beginning
+        key = image.info.get("transparency") if image.format == "PNG" and image.mode in ("L", "I", "I;16", "RGB") else None
+        bits = _bits_of_png(path) if key is not None else 8
+    if key is not None:
+        return _with_opacity(upright, key, bits), animated
+    if image.format == "PNG" and image.mode == "I":  # so Pillow before version 11 reads a PNG of 16 bits
+        upright = Image.fromarray(np.asarray(upright).astype(np.uint16))
+    return _of_full_range(upright, tags), animated
+
+
+def _tags(image):
+    """Return the tags of a TIFF that say what its pixels mean; raise `Unreadable` for those that Pillow misreads."""
+    tags = {tag: image.tag_v2.get(tag) for tag in (BITS, COMPRESSION, PHOTOMETRIC, PLANES, SAMPLES)}
+    bits = tags[BITS] or (1,)
+    if tags[PLANES] == 2 and bits[0] > 8 and len(bits) > 1 and tags[COMPRESSION] == 1:
+        raise Unreadable("channels of 16 bits in separate planes, which Pillow misreads; expected them together")
+    if 2 in (tags[SAMPLES] or ()) and bits[0] == 8:
+        raise Unreadable("signed 8-bit integers; expected unsigned ones")
+    if tags[PHOTOMETRIC] == 0 and image.mode == "I":
+        raise Unreadable("a negative (WhiteIsZero) of 32-bit integers, mode I; expected 8 or 16 bits")
+    return tags
+
+
+def _of_full_range(image, tags):
+    """Return an image of a TIFF with its range spread over that of its mode: 12 bits over 16, and a negative turned over."""
+    twelve, negative = tags.get(BITS) == (12,), tags.get(PHOTOMETRIC) == 0 and is_wide(image)
+    if not (twelve or negative):
+        return image
+    values = np.asarray(image)
+    if twelve:
+        values = np.round(values * (SIXTEEN_BITS / TWELVE_BITS)).astype(np.uint16)
+    if negative:
+        values = 1 - values if image.mode == "F" else (SIXTEEN_BITS - values).astype(np.uint16)
+    return Image.fromarray(values)
+
+
+def _bits_of_png(path):
+    """Return the bits of a channel of a PNG, from its header."""
+    with open(path, "rb") as file:
+        return file.read(25)[24]
+
+
+def _with_opacity(image, key, bits):
+    """Return an image of a PNG, one value or colour of which is transparent, with a channel of opacity.
+
+    Pillow scales 2, 4 and 16 bits to 8, but not the key.
+    """
+    values = np.asarray(image)
+    if image.mode == "RGB":
+        if bits == 16:
+            raise Unreadable("16-bit colours, one of them transparent, which Pillow rounds away; expected a channel of opacity")
+        opaque = np.any(values != np.asarray(key), axis=-1)
+    else:
+        opaque = values != key * {2: 85, 4: 17}.get(bits, 1)
+    if bits == 16:
+        values = np.round(values * (255 / SIXTEEN_BITS))
+    return Image.fromarray(np.dstack([values.astype(np.uint8), np.where(opaque, 255, 0).astype(np.uint8)]))
 
 
 def load(image):
@@ -132,7 +199,7 @@ def _orientation_in(exif):
         for i in range(count):
             tag, kind = struct.unpack_from(f"{order}HH", block, first + 2 + 12 * i)
             if tag == ORIENTATION:
-                return struct.unpack_from(order + ("I" if kind == 4 else "H"), block, first + 10 + 12 * i)[0]
+                return struct.unpack_from(order + KINDS.get(kind, "H"), block, first + 10 + 12 * i)[0]
     except struct.error:
         pass
     return None
@@ -151,12 +218,23 @@ def is_wide(image):
     return image.mode == "F" or image.mode.startswith("I")
 
 
-def is_grey(image):
-    """Return whether an image has only grey pixels by its mode, or by the colours of its palette that show."""
+def opacity_of(image):
+    """Return the opacity of pixels, from 0 to 255: (H, W), or one number where all are opaque."""
+    return np.asarray(straight(image).convert("RGBA"))[..., 3] if image.has_transparency_data else np.uint8(255)
+
+
+def straight(image):
+    """Return an image whose colours are not multiplied by their opacity."""
+    return image.convert(image.mode.upper()) if image.mode in ("La", "RGBa") else image
+
+
+def is_grey(image, background):
+    """Return whether an image is grey by its mode, or by the colours of its palette that show on a background."""
     if image.mode not in ("P", "PA"):
         return image.mode in ("1", "L", "LA", "La") or is_wide(image)
-    red, green, blue, opacity = np.moveaxis(np.asarray(image.convert("RGBA")), -1, 0)
-    return not np.any(((red != green) | (green != blue)) & (opacity > 0))
+    colours = np.asarray(image.convert("RGB"))
+    coloured = np.any(colours != colours[..., :1], axis=-1)
+    return not np.any(coloured if background is None else coloured & (opacity_of(image) > 0))
 
 
 def in_bytes(image, integer_range):
@@ -179,8 +257,7 @@ def on_background(image, mode, background):
     if image.mode == "LAB":
         lab, rgb = (ImageCms.createProfile(space) for space in ("LAB", "sRGB"))
         image = ImageCms.profileToProfile(image, lab, rgb, outputMode="RGB")
-    if image.mode in ("La", "RGBa"):  # premultiplied
-        image = image.convert(image.mode.upper())
+    image = straight(image)
     if background is not None and image.has_transparency_data:
         canvas = Image.new("RGBA", image.size, background)
         canvas.alpha_composite(image.convert("RGBA"))
@@ -194,4 +271,7 @@ def fitted(image, size, preparation):
         return image.resize(size, Image.Resampling.LANCZOS)
     if preparation.resize == "crop":
         return ImageOps.fit(image, size, Image.Resampling.LANCZOS)
-    return ImageOps.pad(image, size, Image.Resampling.LANCZOS, "#{:02x}{:02x}{:02x}".format(*preparation.border))
+    inner = size_within(image.size, size)
+    framed = Image.new(image.mode, size, "#{:02x}{:02x}{:02x}".format(*preparation.border))
+    framed.paste(image.resize(inner, Image.Resampling.LANCZOS), tuple((outside - inside) // 2 for outside, inside in zip(size, inner)))
+    return framed

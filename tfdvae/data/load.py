@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from .. import forms, rules
-from ..errors import InputError
+from ..errors import InputError, printable
 from .pipeline import TEST, TRAIN, VALIDATION, Dataset
 from .source import SPLIT_SEED, UNLABELLED, Part, Preparation
 
@@ -194,10 +194,21 @@ def load_recorded(record, load=load_dataset, moved_to=""):
 
 
 def recorded_name(record):
-    """Return the name of a record's dataset; that of the user's own images has the absolute path, where something is there still."""
+    """Return the name of a record's dataset; that of the user's own images has the absolute path.
+
+    Raises:
+        InputError: the images are where they were no longer.
+    """
     name, path = record["params"]["dataset"], record["data"].get("path", "")
     kind = next((kind for kind in rules.OWN_IMAGES if name.startswith(kind)), "")
-    return kind + path if kind and path and os.path.exists(path) else name
+    if os.path.exists(path):
+        return kind + path
+    if path and not os.path.exists(os.path.expanduser(name.removeprefix(kind))):
+        raise InputError(
+            f"dataset: the images of {name} were in {printable(path)}, where nothing is now; expected the same images; move them back, or "
+            f"give their new place with --dataset {kind}PATH."
+        )
+    return name
 
 
 def describe(dataset):

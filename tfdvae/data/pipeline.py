@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import math
+import os
 from collections.abc import Callable
 
 import numpy as np
@@ -81,7 +82,14 @@ class Dataset:
             return batches.enumerate().map(finish)
 
         epochs = tf.data.Dataset.counter(first_epoch)
-        return epochs.flat_map(epoch_batches).prefetch(tf.data.AUTOTUNE)
+        return self.apart(epochs.flat_map(epoch_batches).prefetch(tf.data.AUTOTUNE))
+
+    def apart(self, pipeline):
+        """Return a pipeline that reads streamed images in threads of its own, or reading would hold up the operations of a training."""
+        options = tf.data.Options()
+        if not self.in_memory:
+            options.threading.private_threadpool_size = os.cpu_count() or 1
+        return pipeline.with_options(options)
 
     def validation(self, batch_size):
         """Return a pipeline over the validation set, in order."""

@@ -80,11 +80,26 @@ def resized(images, preparation):
         top, left = (height - side) // 2, (width - side) // 2
         images = images[..., top : top + side, left : left + side, :]
     if preparation.resize == "fit":
-        border = border_of(preparation, images.shape[-1])
-        pixels = tf.image.resize_with_pad(tf.cast(images, tf.float32) - border, size, size, antialias=True) + border
-    else:
-        pixels = tf.image.resize(images, (size, size), antialias=True)
+        return _framed(images, preparation)
+    pixels = tf.image.resize(images, (size, size), antialias=True)
     return tf.cast(tf.clip_by_value(tf.round(pixels), 0, 255), tf.uint8)
+
+
+def _framed(images, preparation):
+    """Return (..., H, W, C) images of bytes within a square of `image_size`, with a border."""
+    size, border = preparation.image_size, border_of(preparation, images.shape[-1])
+    shape = tf.cast(tf.shape(images)[-3:-1], tf.float32)
+    inner = tf.maximum(tf.cast(tf.round(shape * (size / tf.reduce_max(shape))), tf.int32), 1)
+    pixels = tf.image.resize(images, inner, antialias=True)
+    before = (size - inner) // 2
+    pixels = tf.image.pad_to_bounding_box(pixels - border, before[0], before[1], size, size) + border
+    return tf.cast(tf.clip_by_value(tf.round(pixels), 0, 255), tf.uint8)
+
+
+def size_within(size, outer):
+    """Return the largest size (width, height) of the same shape within another, of at least one pixel."""
+    scale = min(outside / side for side, outside in zip(size, outer))
+    return tuple(max(1, round(side * scale)) for side in size)
 
 
 def composited(images, preparation):

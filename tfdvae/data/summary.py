@@ -9,6 +9,12 @@ from .pipeline import TRAIN
 SHOWN = 10  # most classes named with their counts
 UNBALANCED = 10  # times that the largest class may be larger than the smallest one
 BATCH = 100
+DARK = 16  # of 255
+ALIKE = {
+    "equal": "all training images are equal",
+    "constant": "every training image has one value throughout",
+    "dark": f"no training image has a value above {DARK} of 255",
+}
 
 
 def class_sentence(dataset):
@@ -22,11 +28,10 @@ def class_sentence(dataset):
 
 
 def warnings_of(dataset):
-    """Return warnings about a dataset: images that are all alike, and classes of very different sizes."""
+    """Return warnings about a dataset: images that are all alike or very dark, and classes of very different sizes."""
     warnings, kind = [], alike(dataset)
     if kind:
-        every = "all training images are equal" if kind == "equal" else "every training image has one value throughout"
-        warnings.append(f"{every}, so there is nothing to learn from them; look at the files, and at the notes above")
+        warnings.append(f"{ALIKE[kind]}; look at the files, and at the notes above")
     counts = dataset.class_counts()
     if counts:
         small, large = min(counts, key=counts.get), max(counts, key=counts.get)
@@ -39,14 +44,14 @@ def warnings_of(dataset):
 
 
 def alike(dataset):
-    """Return "equal" where all training images are equal, "constant" where each has one value in every channel, otherwise ""."""
-    first, equal, constant = None, True, True
+    """Return the key of `ALIKE` that holds for all training images, or ""."""
     untuned = tf.data.Options()
     untuned.autotune.enabled = False  # or TensorFlow may warn that its tuning ended early, as this does
+    possible, first = list(ALIKE), None
     for images, *_ in dataset.parts[TRAIN].batches(BATCH).with_options(untuned).as_numpy_iterator():
         first = images[0] if first is None else first
-        equal = equal and bool(np.all(images == first))
-        constant = constant and not np.any(np.ptp(images, axis=(1, 2)))
-        if not (equal or constant):  # as a rule in the first batch
+        holds = {"equal": np.all(images == first), "constant": not np.any(np.ptp(images, axis=(1, 2))), "dark": images.max() <= DARK}
+        possible = [kind for kind in possible if holds[kind]]
+        if not possible:  # as a rule after the first batch
             return ""
-    return "equal" if equal else "constant"
+    return possible[0]

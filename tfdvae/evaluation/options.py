@@ -61,7 +61,7 @@ def checked(options):
     judge = Run(options.classifier) if options.classifier else None
     judge_record = judge.read_record("classifier") if judge else None
     if judge:
-        check_judge(judge, judge_record["params"], records)
+        check_judge(judge, judge_record, records)
     for run in runs:
         check_writable(run.path, "checkpoint")
     if options.output:
@@ -70,23 +70,30 @@ def checked(options):
     return Request(options, runs, records, judge, judge_record)
 
 
-def check_judge(judge, params_dict, records):
+def check_judge(judge, judge_record, records):
     """Raise InputError unless the judge is a classifier that was trained on the data of every run."""
+    params_dict = judge_record["params"]
     if params_dict["model"] != "classifier":
         raise InputError(f"classifier: {judge} is a {params_dict['model']}; expected the run of a classifier; train one.")
     for record in records:
         for name in rules.judged_alike(record["params"]):
             expected = record["params"][name]
-            if params_dict[name] != expected:
+            if params_dict[name] != expected and not (name == "dataset" and _same_path(judge_record, record)):
                 raise InputError(f"classifier: {judge} was trained with {name} {params_dict[name]}; expected {expected}, as for the run.")
+
+
+def _same_path(one, other):
+    """Return whether the images of two records were in one place, in whatever spelling."""
+    paths = [record.get("data", {}).get("path") for record in (one, other)]
+    return bool(paths[0]) and paths[0] == paths[1]
 
 
 def _check_comparable(records):
     """Raise InputError where runs on one dataset prepare its images differently: one figure cannot compare their outputs."""
-    for name in ("image_size", "pixel_range", "binarize"):
-        values = {}
-        for params_dict in (record["params"] for record in records if record["params"]["model"] != "classifier"):
-            first = values.setdefault(params_dict["dataset"], params_dict[name])
+    values = {}
+    for params_dict in (record["params"] for record in records if record["params"]["model"] != "classifier"):
+        for name in ("binarize", *rules.judged_alike(params_dict)):
+            first = values.setdefault((params_dict["dataset"], name), params_dict[name])
             if first != params_dict[name]:
                 raise InputError(
                     f"output: received runs on {params_dict['dataset']} with {name} {first} and {params_dict[name]}; expected runs that "

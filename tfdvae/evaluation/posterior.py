@@ -54,14 +54,13 @@ def collapse_warning(row, latent_dim, alike=""):
     Args:
         row: of the history.
         latent_dim: dimensions of the latent.
-        alike: from `data.alike`; images that are all alike need no latent, whatever the weight of the KL.
+        alike: in which way all training images are alike, or ""; such images need no latent, whatever the weight of the KL.
     """
     active = row.get("active_units")
     if active is None or active >= COLLAPSED * latent_dim:
         return ""
     if alike:
-        cause = "The training images are all equal." if alike == "equal" else "Every training image has one value throughout."
-        advice = f"{cause} There is little to encode."
+        advice = f"There is little to encode, since {alike}."
     else:
         advice = "A lower kl_weight, a kl_schedule that starts at zero, or a smaller sigma may help."
     collapsed = f"Warning: posterior collapse: {active} of {latent_dim} latent dimensions are active"

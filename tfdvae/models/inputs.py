@@ -62,6 +62,9 @@ def check_data(data, labels, expected, classes=0, of=""):
     Raises:
         InputError: images or labels cannot be used.
     """
+    for name, values in ((f"images{of}", data), (f"labels{of}", labels)):
+        if isinstance(values, list | tuple):  # Keras would take each of them for an input of its own
+            raise InputError(f"{name}: received {type(values).__name__}; expected one array; convert it with np.asarray.")
     if isinstance(data, tf.distribute.DistributedDataset):  # its batches are in parts, on several devices
         return data
     pipeline = isinstance(data, Iterable | keras.utils.PyDataset) and not isinstance(data, str | list | tuple | dict)
@@ -78,6 +81,8 @@ def check_data(data, labels, expected, classes=0, of=""):
     check_images(images, expected, f"images{of}")
     if classes:
         check_labels(labels, classes, f"labels{of}")
+        if not pipeline and len(labels) != len(images):
+            raise InputError(f"labels{of}: received {len(labels)} for {len(images)} images; expected one for each.")
     return data
 
 

@@ -52,7 +52,7 @@ def run_job(job, interrupts=None):
     """
     interrupts = interrupts or Interrupts()
     judge = Run(job.judge)
-    check_judge(judge, judge.read_record()["params"], [{"params": job.params_dict}])
+    check_judge(judge, judge.read_record(), [{"params": job.params_dict}])
     run = train_run(job.params_dict, f"python compare.py {job.study}", interrupts)
     with run.locked(), reported_as_fault(run, run.resume_hint):
         record = run.read_record()

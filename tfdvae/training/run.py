@@ -17,7 +17,7 @@ from . import defaults, progress
 from .fit import fit, make_deterministic
 
 
-def train(run, params_dict, *, preset=None, given=None, resume=False, command=None, callbacks=(), interrupts=None):
+def train(run, params_dict, *, preset=None, given=None, resume=False, moved_to="", command=None, callbacks=(), interrupts=None):
     """Load the data, build the model, fit it and draw its pictures.
 
     Args:
@@ -26,6 +26,7 @@ def train(run, params_dict, *, preset=None, given=None, resume=False, command=No
         preset: name of the preset that they come from, for the record.
         given: names of the parameters that the user gave; others get defaults that fit the images. None leaves all as they are.
         resume: go on with the run in the folder.
+        moved_to: where the images of a run to go on with are now, as in `dataset`, or "".
         command: command line that makes this run, for the record.
         callbacks: further Keras callbacks.
         interrupts: `Interrupts` that make a signal wait for the end of a step, or None.
@@ -37,7 +38,7 @@ def train(run, params_dict, *, preset=None, given=None, resume=False, command=No
     make_deterministic(params_dict["seed"])
     if resume:
         record = run.read_record()
-        whole = data.load_recorded(record)
+        whole = data.load_recorded(record, moved_to="" if moved_to == record["params"]["dataset"] else moved_to)
     else:
         whole = data.load_dataset(**data.dataset_arguments(params_dict))
     dataset = whole.labelled() if params_dict["model"] == "classifier" else whole
@@ -80,6 +81,8 @@ def check_data(params_dict, dataset):
     classes = dataset.num_classes
     if params_dict["model"] == "classifier" and classes:
         classes = len(np.unique(dataset.parts[data.TRAIN].labels))  # those that it could learn
+        if dataset.sizes[data.TRAIN] == 1:
+            raise InputError(f"dataset {dataset.name} has one labelled training image: expected more; add images, or labels.")
         if not dataset.sizes[data.VALIDATION]:
             raise InputError(f"dataset {dataset.name} has no labelled validation image: expected at least one; raise validation_fraction.")
     rules.check_classes(params_dict["model"], params_dict["label_weight"], classes, advice)
@@ -145,7 +148,7 @@ def draw_pictures(run, model, dataset, params_dict):
     progress.animation(run, "progress.gif", rows)
     if model.generates:
         run.write_picture("posterior.png", plots.posterior(history))
-        collapse = posterior.collapse_warning(history[-1], params_dict["latent_dim"], data.alike(dataset))
+        collapse = posterior.collapse_warning(history[-1], params_dict["latent_dim"], data.ALIKE.get(data.alike(dataset), ""))
         for warning in (collapse, posterior.schedule_warning(history[-1])):
             if warning:
                 print(warning)

@@ -81,6 +81,23 @@ def test_an_unreadable_folder_is_refused(tmp_path, monkeypatch):
         load(tmp_path)
 
 
+def test_a_stream_keeps_as_many_images_as_fit(tmp_path):
+    pictures(tmp_path / "cat", 30), pictures(tmp_path / "dog", 30)
+    half = load(tmp_path, memory_limit=30 * 16 / 2**30)
+    before, _ = ([batch[0] for batch in pipeline.as_numpy_iterator()] for pipeline in (half.test(50), half.validation(50)))
+    orders = [np.concatenate([batch[0] for batch in half.train(7, seed=1).take(7).as_numpy_iterator()]) for _ in range(2)]
+    np.testing.assert_array_equal(*orders)
+    whole = load(tmp_path)
+    assert whole.in_memory and not half.in_memory
+    np.testing.assert_array_equal(before, [batch[0] for batch in whole.test(50).as_numpy_iterator()])
+    for path in tmp_path.rglob("*.png"):
+        path.write_bytes(b"other")
+    read = half.parts[data.TRAIN].source.decode
+    assert read(np.arange(30)).shape == (30, 4, 4, 1)  # which were kept
+    with pytest.raises(Exception, match="cannot be read"):
+        read(np.arange(30, 31))
+
+
 @pytest.mark.parametrize("memory_limit", [2.0, 1e-9])
 def test_broken_images_are_listed_together(tmp_path, memory_limit):
     pictures(tmp_path, 20)

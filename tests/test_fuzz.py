@@ -63,7 +63,7 @@ valid = st.fixed_dictionaries(
 def restored(params_dict):
     """Return the parameters of a record with these, read back from its bytes."""
     size = params_dict["image_size"]
-    shape = [size if isinstance(size, int) and size > 0 else 8] * 2 + [1]
+    shape = [size if type(size) is int and 0 < size <= rules.SIDE_LIMIT else 8] * 2 + [1]
     data = {"image_shape": shape, "class_names": [], "test_fingerprint": "0"}
     written = {
         "format": FORMAT,

@@ -37,24 +37,29 @@ def folder_sources(name, preparation, limit):
     root = pathlib.Path(os.path.expanduser(name.removeprefix("folder:")))
     found = images_below(root, name)
     reading = reading_of([path for split in found.splits.values() for path in split.paths], preparation, f"dataset {name}")
-    in_memory = sum(len(split.paths) for split in found.splits.values()) * math.prod(reading.image_shape) <= limit
-    sources = {which: _source(split, root, found.class_names, reading, name, in_memory) for which, split in found.splits.items()}
+    share = limit / (math.prod(reading.image_shape) * sum(len(split.paths) for split in found.splits.values()))  # that memory can hold
+    sources = {which: _source(split, root, found.class_names, reading, name, share) for which, split in found.splits.items()}
     path = os.path.abspath(root)
     return Sources(sources[TRAIN], sources.get(VALIDATION), sources.get(TEST), (*found.notes, *reading.notes), path)
 
 
-def _source(split, root, class_names, reading, name, in_memory):
+def _source(split, root, class_names, reading, name, share):
     """Return the `Source` of a split's files, mixed in a fixed order, or the first tenth would be of the first class."""
     mixed = np.random.default_rng(SPLIT_SEED).permutation(len(split.paths))
     paths, labels = [split.paths[i] for i in mixed], split.labels[mixed] if class_names else None
     common = {"n": len(paths), "image_shape": reading.image_shape, "class_names": class_names, "labels": labels}
-    if in_memory:
+    if share >= 1:
         return Source(images=all_pixels(paths, reading, f"dataset {name}"), **common)
     lines = [f"{path.relative_to(root)} {path.stat().st_size}" for path in paths]
     identity = "\n".join(lines) + reading.preparation.identity(reading.transparent)
     stream = lambda: tf.data.Dataset.range(len(paths))  # noqa: E731
     return Source(
-        stream=stream, identity=identity, shuffle_buffer=len(paths), decode=decoder(paths, reading), decodes_batches=True, **common
+        stream=stream,
+        identity=identity,
+        shuffle_buffer=len(paths),
+        decode=decoder(paths, reading, math.floor(share * len(paths))),
+        decodes_batches=True,
+        **common,
     )
 
 

@@ -271,3 +271,5 @@ def test_a_run_on_a_relative_path_evaluates_from_anywhere(tmp_path, monkeypatch)
         train.main(resume=True, run_dir="../here/run", dataset="arrays:../other.npz")
     with pytest.raises(InputError, match="is not the dataset that the run was trained on"):
         evaluate.main(["../here/run"], dataset="arrays:../other.npz")
+    with pytest.raises(InputError, match=r"dataset: received 'mnist'; expected folder:PATH or arrays:FILE\.npz"):
+        evaluate.main(["../here/run"], dataset="mnist")

@@ -97,6 +97,11 @@ def _is_dataset(name):
     return stored not in ("", *OWN_IMAGES) and not (stored != name.strip() and stored.startswith(OWN_IMAGES))
 
 
+def are_own_images(name):
+    """Return whether a dataset's name is a path of the user's own images."""
+    return isinstance(name, str) and name.startswith(OWN_IMAGES) and _is_dataset(name)
+
+
 DATASET = "digits, folder:PATH, arrays:FILE.npz, a TensorFlow Datasets name, or variance_ before digits or such a name"
 SWITCH = Rule("True or False", lambda value: isinstance(value, bool))
 TEXT = Rule("a text", lambda value: isinstance(value, str))

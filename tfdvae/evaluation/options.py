@@ -8,6 +8,8 @@ from ..errors import InputError
 from ..runs import Run
 from ..runs.files import check_writable, expanded
 
+MOVED = rules.Rule("a text", lambda value: isinstance(value, str), "folder:PATH or arrays:FILE.npz", rules.are_own_images)
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -53,7 +55,7 @@ def checked(options):
     if not paths or len({os.path.realpath(expanded(path)) for path in paths}) < len(paths):
         raise InputError(f"checkpoint: received {', '.join(paths) or 'none'}; expected the folders of runs, each once.")
     if options.dataset:
-        rules.check_value("dataset", options.dataset)
+        rules.check_value("dataset", options.dataset, MOVED)
     if options.corrupt:
         rules.check_value("corrupt", options.corrupt, rules.CORRUPTION)
     runs = [Run(path) for path in paths]

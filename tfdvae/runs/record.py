@@ -80,6 +80,7 @@ def _check_form(record):
             and isinstance(record["versions"], dict)
             and record["precision"] in ("float32", "bfloat16")
             and isinstance(record["data"]["test_fingerprint"], str)
+            and isinstance(record["data"].get("path", ""), str)
             and len(shape) == 3
             and all(type(side) is int and 1 <= side <= rules.SIDE_LIMIT for side in shape)
             and isinstance(names, list)

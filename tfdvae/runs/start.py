@@ -7,7 +7,7 @@ import pathlib
 import re
 
 from ..errors import InputError, legible, printable
-from ..rules import OWN_IMAGES
+from ..rules import are_own_images
 from .files import check_writable
 from .folder import Run
 
@@ -109,7 +109,7 @@ def saved_parameters(run, preset, overrides):
         raise InputError(f"preset: received {preset}, but {run} was started {started}; expected the same, or none with --resume.")
     for name, value in overrides.items():
         started = record["params"][name]
-        if name == "dataset" and all(own.startswith(OWN_IMAGES) for own in (value, started)):
+        if name == "dataset" and all(map(are_own_images, (value, started))):
             continue  # images that have moved; whether they are the same shows when they are read
         if name != "run_dir" and (list(value) if isinstance(value, tuple) else value) != started:
             started = tuple(started) if isinstance(started, list) else started

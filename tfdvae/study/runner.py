@@ -105,7 +105,7 @@ def bounds_of(trained, bounds, interrupts):
     if not bounds:
         return {}
     arguments = data.dataset_arguments(trained.record["params"])
-    binarized = data.load_dataset(**arguments | {"binarize": "sample"})
+    binarized = data.load_dataset(**arguments | {"name": trained.dataset.name, "binarize": "sample"})
     values = {}
     for samples, images in bounds:
         print(f"bound on log p(x) of {counted(images, 'test image')}, {counted(samples, 'sample')} each", flush=True)

@@ -201,6 +201,14 @@ def test_a_classifier_without_labelled_validation_images_is_refused(tmp_path, me
         train.main(dataset=f"folder:{tmp_path / 'set'}", model="classifier", memory_limit=memory_limit, run_dir=str(tmp_path / "run"))
 
 
+def test_a_classifier_of_one_image_is_told_so(tmp_path):
+    for split in ("train/a", "val/a", "test/a"):
+        (tmp_path / "set" / split).mkdir(parents=True)
+        Image.fromarray(rng.integers(0, 256, (8, 8), np.uint8)).save(tmp_path / "set" / split / "0.png")
+    with pytest.raises(InputError, match="has one labelled training image: expected more"):
+        train.main(dataset=f"folder:{tmp_path / 'set'}", model="classifier", run_dir=str(tmp_path / "run"))
+
+
 @pytest.mark.parametrize("model", ["vae", "classifier"])
 def test_batch_norm_on_one_image_is_refused(model):
     with pytest.raises(InputError, match="batch_size: received 1; expected at least 2 with batch norm"):

@@ -42,12 +42,13 @@ def train(run, params_dict, *, preset=None, given=None, resume=False, moved_to="
     else:
         whole = data.load_dataset(**data.dataset_arguments(params_dict))
     dataset = whole.labelled() if params_dict["model"] == "classifier" else whole
+    check_classes(params_dict, dataset)
     if given is not None and not resume:
         params_dict, report = defaults.completed(params_dict, given, dataset.image_shape, dataset.sizes[data.TRAIN])
         rules.check(params_dict)
         if report:
             print(report)
-    check_data(params_dict, dataset)
+    check_batch_size(params_dict, dataset)
     if resume:
         check_size(run, record, (LAST, PREVIOUS))
         run.note_differences(record, origin())
@@ -75,8 +76,8 @@ def train(run, params_dict, *, preset=None, given=None, resume=False, moved_to="
     print(f"  python evaluate.py --checkpoint {shlex.quote(str(run))}")
 
 
-def check_data(params_dict, dataset):
-    """Raise InputError where parameters and data do not fit together."""
+def check_classes(params_dict, dataset):
+    """Raise InputError where the model needs classes or labels that the images do not have."""
     advice = f"{dataset.name} has none: give each class a folder, or choose another dataset"
     classes = dataset.num_classes
     if params_dict["model"] == "classifier" and classes:
@@ -86,6 +87,10 @@ def check_data(params_dict, dataset):
         if not dataset.sizes[data.VALIDATION]:
             raise InputError(f"dataset {dataset.name} has no labelled validation image: expected at least one; raise validation_fraction.")
     rules.check_classes(params_dict["model"], params_dict["label_weight"], classes, advice)
+
+
+def check_batch_size(params_dict, dataset):
+    """Raise InputError where there are fewer training images than a batch has."""
     size, images = params_dict["batch_size"], dataset.sizes[data.TRAIN]
     if size > images:
         raise InputError(

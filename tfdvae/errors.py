@@ -26,6 +26,11 @@ def reason(error):
     return printable(text[0]).rstrip(".") if text else type(error).__name__
 
 
+def short_reason(error):
+    """Return `reason`, of an error of the system without its number and its path."""
+    return getattr(error, "strerror", None) or reason(error)
+
+
 def printable(text):
     """Return a text from elsewhere as it can be printed: at most 200 characters, none of which steers a terminal."""
     text = str(text)[:200]
@@ -101,7 +106,7 @@ def _failure_of_machine(error, folder):
         return None
     kinds = {kind.__name__ for kind in type(error).__mro__}
     if isinstance(error, OSError):
-        return f"{error.filename or folder} cannot be written or read ({error.strerror or reason(error)})"
+        return f"{error.filename or folder} cannot be written or read ({short_reason(error)})"
     if isinstance(error, MemoryError) or "ResourceExhaustedError" in kinds:
         if "No space left" in str(error):  # TensorBoard's writer calls a full disk an exhausted resource
             return f"{folder} cannot be written (No space left on device)"

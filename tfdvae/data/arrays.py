@@ -6,7 +6,7 @@ import pathlib
 
 import numpy as np
 
-from ..errors import InputError, printable, reason
+from ..errors import InputError, printable, reason, short_reason
 from ..rules import WIDTH_LIMIT
 from .source import UNLABELLED, Source, Sources, composited, resized
 
@@ -26,7 +26,7 @@ def file_sources(name, preparation):
             names, images, labels = list(arrays), arrays.get("images"), arrays.get("labels")
     except Exception as error:  # NumPy and zipfile raise many kinds for a damaged file
         raise InputError(
-            f"dataset: received {name}, which cannot be read ({getattr(error, 'strerror', None) or reason(error)}); expected an .npz file "
+            f"dataset: received {name}, which cannot be read ({short_reason(error)}); expected an .npz file "
             "of numpy.savez, without pickled objects; write it again."
         ) from None
     if images is None:

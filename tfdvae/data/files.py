@@ -12,7 +12,7 @@ import tensorflow as tf
 from ..errors import InputError, counted, printable
 from . import image_file
 from .image_file import SIXTEEN_BITS, TWELVE_BITS, Unreadable
-from .source import Preparation
+from .source import Preparation, hexadecimal
 
 LISTED = 50  # most broken files named in a refusal
 THREADS = os.cpu_count() or 1  # Pillow decodes without Python's lock
@@ -89,8 +89,7 @@ def _complaint(facts):
     """Return the reason why a file cannot be used, or ""; `facts` are its `Facts`, or an `Unreadable`."""
     if isinstance(facts, Unreadable):
         return str(facts)
-    limit = {"F": 1, "I": SIXTEEN_BITS}.get(facts.mode)
-    if limit is None or 0 <= facts.low <= facts.high <= limit:
+    if 0 <= facts.low <= facts.high <= image_file.limit_of(facts.mode, SIXTEEN_BITS):  # pixels of 8 bits have 0 for both
         return ""
     return image_file.out_of_range(facts.mode, facts.low, facts.high)
 
@@ -133,7 +132,7 @@ def _listed(sizes):
 
 
 def _named(colour):
-    return {(255, 255, 255): "white", (0, 0, 0): "black"}.get(colour) or "#{:02x}{:02x}{:02x}".format(*colour)
+    return {(255, 255, 255): "white", (0, 0, 0): "black"}.get(colour) or hexadecimal(colour)
 
 
 def all_pixels(paths, reading, subject):

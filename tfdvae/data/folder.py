@@ -143,7 +143,7 @@ def walked(root, name):
                 images.append(path)
             else:
                 left_out[printable(suffix)[:20] or "without a suffix"] += 1
-    above = {root, *(folder for path in images for folder in path.relative_to(root).parents)} | {pathlib.Path()}
+    above = {pathlib.Path(), *(folder for path in images for folder in path.relative_to(root).parents)}
     empty = {folder.relative_to(root) for folder in visited} - above
     return sorted(images), left_out, sorted(folder for folder in empty if folder.parent not in empty)
 

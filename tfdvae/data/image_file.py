@@ -13,8 +13,8 @@ import warnings
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from ..errors import reason
-from .source import size_within
+from ..errors import short_reason
+from .source import hexadecimal
 
 # Pillow warns of malformed metadata, which do not matter here. Files are read in threads, which share the filters of the process.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -98,7 +98,7 @@ def only_unreadable():
     except UnidentifiedImageError:
         raise Unreadable("not an image, damaged at its beginning, or of a kind that Pillow does not read, such as 64-bit floats") from None
     except Exception as error:
-        raise Unreadable(getattr(error, "strerror", None) or reason(error)) from None
+        raise Unreadable(short_reason(error)) from None
 
 
 def opened(path):
@@ -240,10 +240,15 @@ def is_grey(image, background):
 def in_bytes(image, integer_range):
     """Return an image of wider pixels in 8 bits, scaled by the range of its type; or raise `Unreadable`."""
     values = np.asarray(image)
-    limit = {"F": 1.0, "I": integer_range}.get(image.mode, SIXTEEN_BITS)
+    limit = limit_of(image.mode, integer_range)
     if limit is None or not (values.min() >= 0 and values.max() <= limit):
         raise Unreadable(out_of_range(image.mode, values.min(), values.max()))
     return Image.fromarray(np.round(values * (255 / limit)).astype(np.uint8))
+
+
+def limit_of(mode, integer_range):
+    """Return the largest value of wide pixels of a mode; `integer_range` is that of 32-bit integers."""
+    return {"F": 1.0, "I": integer_range}.get(mode, SIXTEEN_BITS)
 
 
 def out_of_range(mode, low, high):
@@ -272,6 +277,12 @@ def fitted(image, size, preparation):
     if preparation.resize == "crop":
         return ImageOps.fit(image, size, Image.Resampling.LANCZOS)
     inner = size_within(image.size, size)
-    framed = Image.new(image.mode, size, "#{:02x}{:02x}{:02x}".format(*preparation.border))
+    framed = Image.new(image.mode, size, hexadecimal(preparation.border))
     framed.paste(image.resize(inner, Image.Resampling.LANCZOS), tuple((outside - inside) // 2 for outside, inside in zip(size, inner)))
     return framed
+
+
+def size_within(size, outer):
+    """Return the largest size (width, height) of the same shape within another, of at least one pixel."""
+    scale = min(outside / side for side, outside in zip(size, outer))
+    return tuple(max(1, round(side * scale)) for side in size)

@@ -36,6 +36,7 @@ def read_images(paths, like):
     preparation = getattr(like, "preparation", Preparation())
     convert = like.convert if isinstance(like, Dataset) else converter(like.pixel_range, getattr(like, "binarize", "none"))
     height, width, _ = like.image_shape
+    # with a size, for files of different sizes may be brought to one; `image_shape` then says which
     reading = reading_of(paths, dataclasses.replace(preparation, image_size=max(height, width)), "read_images")
     if reading.integer_range:
         raise InputError("read_images: 32-bit integers, whose range these files do not tell; expected 8 or 16 bits; convert them.")

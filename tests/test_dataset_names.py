@@ -37,14 +37,14 @@ def test_no_name_of_tensorflow_datasets_is_refused():
 def test_a_misspelt_name_is_refused_before_tensorflow_is_imported():
     done = without_tensorflow("import train\nassert train.command_line(['--dataset', 'fashion_mnis', '--run-dir', '/proc/new']) == 2")
     assert done.returncode == 0, done.stderr
-    assert done.stderr.startswith("train.py: dataset: received 'fashion_mnis'; did you mean fashion_mnist? Expected digits, folder:PATH")
+    assert done.stderr.startswith("train.py: dataset: received 'fashion_mnis'; did you mean fashion_mnist? Expected mnist_5k, digits, ")
     assert len(done.stderr.splitlines()) == 1
 
 
 def test_own_data_needs_no_list_of_names():
     done = without_tensorflow(
         "import sys\nfrom tfdvae.dataset_names import check_dataset\n"
-        "for name in ('digits', 'variance_digits', 'folder:nowhere', 'arrays:nowhere.npz'): check_dataset(name)\n"
+        "for name in ('digits', 'mnist_5k', 'variance_digits', 'folder:nowhere', 'arrays:nowhere.npz'): check_dataset(name)\n"
         "assert 'tensorflow_datasets' not in sys.modules"
     )
     assert done.returncode == 0, done.stderr
@@ -70,13 +70,13 @@ def test_own_data_needs_no_list_of_names():
     ],
 )
 def test_a_misspelt_name_leads_to_the_nearest(name, meant):
-    assert refusal_of(name).startswith(f"dataset: received '{name}'; did you mean {meant}? Expected digits, folder:PATH, ")
+    assert refusal_of(name).startswith(f"dataset: received '{name}'; did you mean {meant}? Expected mnist_5k, digits, folder:PATH, ")
 
 
 @pytest.mark.parametrize("name", NONE_IS_NEAR)
 def test_where_no_name_is_near_examples_are_given(name):
     sentence = refusal_of(name)
-    assert sentence.startswith(f"dataset: received {name!r}; expected digits, folder:PATH, ")
+    assert sentence.startswith(f"dataset: received {name!r}; expected mnist_5k, digits, folder:PATH, ")
     assert "such as mnist, cifar10, emnist/letters or mnist:3.0.1." in sentence
 
 
@@ -95,7 +95,7 @@ def test_a_folder_and_a_file_of_arrays_lead_to_their_forms(tmp_path, monkeypatch
 
 def test_prepared_datasets_of_the_user_are_known(tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "nowhere"))
-    assert "expected digits" in refusal_of("zebrafish_larvae")
+    assert "expected mnist_5k, digits" in refusal_of("zebrafish_larvae")
     (tmp_path / "zebrafish_larvae").mkdir()
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     for name in ("zebrafish_larvae", "variance_zebrafish_larvae", "zebrafish_larvae/side:1.0.0"):
@@ -107,7 +107,7 @@ def test_names_that_the_users_code_registers_are_known(monkeypatch):
     import tensorflow_datasets as tfds
 
     monkeypatch.setattr(tfds.core.registered, "_DATASET_REGISTRY", dict(tfds.core.registered._DATASET_REGISTRY))
-    assert "expected digits" in refusal_of("zebrafish_larvae")
+    assert "expected mnist_5k, digits" in refusal_of("zebrafish_larvae")
 
     class ZebrafishLarvae(tfds.core.GeneratorBasedBuilder):
         VERSION = tfds.core.Version("1.0.0")

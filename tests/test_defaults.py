@@ -96,8 +96,8 @@ def test_options_of_every_type():
 
 
 def test_a_dataset_with_a_preset_gets_it():
-    assert train.preset_for() == "digits"
-    assert train.preset_for(model="classifier") == "digits_classifier"
+    assert train.preset_for() == "mnist_5k"
+    assert train.preset_for(model="classifier") == "mnist_5k_classifier"
     assert train.preset_for(dataset="cifar10", model="classifier", epochs=3) == "cifar10_classifier"
     for dataset in ("mnist_classifier", "mnist_r2", "folder:mnist", "variance_digits", ["mnist"]):
         assert train.preset_for(dataset=dataset) is None

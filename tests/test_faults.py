@@ -55,7 +55,7 @@ def test_a_killed_run_ends_as_an_uninterrupted_one(model, tmp_path):
 
 @pytest.mark.parametrize("number, status, name", [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")])
 def test_a_signal_ends_the_run_with_one_line_and_it_goes_on_from_there(tmp_path, number, status, name):
-    process = start("--model", "vae", "--epochs", 200, *TINY, "--run-dir", "run", cwd=tmp_path)
+    process = start("digits", "--model", "vae", "--epochs", 200, *TINY, "--run-dir", "run", cwd=tmp_path)
     wait_for(tmp_path / "run" / runs.LAST, process)
     process.send_signal(number)
     _, error = finish(process)
@@ -69,7 +69,7 @@ def test_a_signal_ends_the_run_with_one_line_and_it_goes_on_from_there(tmp_path,
 
 
 def test_a_signal_before_training_writes_nothing(tmp_path):
-    process = start(*TINY, cwd=tmp_path)
+    process = start("digits", *TINY, cwd=tmp_path)
     wait_for(tmp_path / "runs", process)  # the folder is claimed before TensorFlow is imported
     process.send_signal(signal.SIGINT)
     _, error = finish(process)
@@ -86,7 +86,7 @@ def test_a_second_process_refuses_at_once_naming_the_first(tmp_path):
 
 
 def test_runs_without_a_name_that_start_together_get_folders_of_their_own(tmp_path):
-    processes = [start("--model", "vae", "--epochs", 1, *TINY, cwd=tmp_path) for _ in range(2)]
+    processes = [start("digits", "--model", "vae", "--epochs", 1, *TINY, cwd=tmp_path) for _ in range(2)]
     for process in processes:
         finish(process)
     assert [process.returncode for process in processes] == [0, 0]
@@ -99,7 +99,7 @@ def test_a_full_disk_stops_with_a_sentence_and_loses_nothing(tmp_path):
     import train
 
     whole, full = str(tmp_path / "run"), str(tmp_path / "full")
-    train.main(model="vae", epochs=2, batch_size=256, run_dir=whole)
+    train.main("digits", model="vae", epochs=2, batch_size=256, run_dir=whole)
     limit = (tmp_path / "run" / runs.BEST).stat().st_size - 1
     words = ("--model", "vae", "--epochs", 2, "--batch-size", 256, "--run-dir", "full")
     process = start(*words, cwd=tmp_path, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
@@ -170,7 +170,7 @@ def train_tiny(folder):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        train.main(model="vae", run_dir="runs/x", channels=[4], hidden_units=[10], latent_dim=3, batch_size=500, epochs=1)
+        train.main("digits", model="vae", run_dir="runs/x", channels=[4], hidden_units=[10], latent_dim=3, batch_size=500, epochs=1)
 
 
 @pytest.fixture(scope="module")
@@ -261,7 +261,7 @@ def test_a_full_disk_in_an_evaluation(finished, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "script, words", [("evaluate.py", ["--checkpoint", "runs/x"]), ("train.py", ["--epochs", 1, *TINY]), ("train.py", ["--help"])]
+    "script, words", [("evaluate.py", ["--checkpoint", "runs/x"]), ("train.py", ["digits", "--epochs", 1, *TINY]), ("train.py", ["--help"])]
 )
 def test_a_reader_that_ends_early_is_no_fault(script, words, finished, tmp_path):
     """As in `python evaluate.py RUN | head -1`."""
@@ -389,7 +389,7 @@ def test_a_folder_with_a_link_is_refused_before_training(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "note").symlink_to("/etc/hostname")
     with pytest.raises(InputError, match=r"run_dir: .*note is a link"):
-        train.main(run_dir=str(tmp_path / "run"), epochs=1)
+        train.main("digits", run_dir=str(tmp_path / "run"), epochs=1)
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["note"]
 
 

@@ -46,8 +46,8 @@ def test_a_datasets_presets_are_valid_for_every_model(name):
         ("blur", 2.0, "0 for model dvae"),
         ("blur", -1.0, "0, or a number of pixels from 0.01"),
         ("blur", 1e-300, "0, or a number of pixels from 0.01"),
-        ("dataset", "", "digits, folder:PATH"),
-        ("dataset", "folder:", "digits, folder:PATH"),
+        ("dataset", "", "mnist_5k, digits, folder:PATH"),
+        ("dataset", "folder:", "mnist_5k, digits, folder:PATH"),
         ("epochs", 0, "from 1 to"),
         ("epochs", 2.5, "a whole number"),
         ("epochs", True, "a whole number"),
@@ -79,9 +79,9 @@ def test_a_datasets_presets_are_valid_for_every_model(name):
         ("activation", "tanh", "relu, leaky_relu"),
         ("decoder_units", (0,), "from 1 to"),
         ("gate", True, "False: a gate multiplies a corrupted input; choose model dae"),
-        ("dataset", "variance_", "variance_ before digits"),
-        ("dataset", "variance_folder:x", "variance_ before digits"),
-        ("pixel_range", "real", "unit or signed for dataset digits"),
+        ("dataset", "variance_", "variance_ before any of these but a path"),
+        ("dataset", "variance_folder:x", "variance_ before any of these but a path"),
+        ("pixel_range", "real", "unit or signed for dataset mnist_5k"),
         ("kl_schedule", "sudden", "linear:STEPS"),
         ("kl_schedule", "constant:1", "linear:STEPS"),
         ("kl_schedule", "linear", "linear:STEPS"),
@@ -150,7 +150,7 @@ def test_every_field_can_be_given_on_the_command_line(value):
 @pytest.mark.parametrize(
     "words, expected",
     [
-        (["imagenet"], "digits, mnist, cifar10, digits_classifier, mnist_classifier"),
+        (["imagenet"], "mnist_5k, digits, mnist, cifar10, mnist_5k_classifier, digits_classifier, mnist_classifier"),
         (["--modle", "vae"], "did you mean --model"),
         (["--no-propgate"], "did you mean --no-propagate"),
         (["--model", "vae", "mnist"], "mnist: not understood after --model; expected train.py \\[PRESET\\], then options"),
@@ -237,10 +237,10 @@ def words_of(name, value):
         ({"image_size": -8}, "image_size: received -8; expected a number of pixels up to 16384, or 0 for the dataset's own."),
         (
             {"name": pathlib.PurePosixPath("photos")},
-            "dataset: received PurePosixPath('photos'); expected digits, folder:PATH, arrays:FILE.npz, a TensorFlow",
+            "dataset: received PurePosixPath('photos'); expected mnist_5k, digits, folder:PATH, arrays:FILE.npz, a TensorFlow",
         ),
-        ({"name": "folder:"}, "dataset: received 'folder:'; expected digits, folder:PATH, arrays:FILE.npz, a TensorFlow Datasets name, or"),
-        ({"pixel_range": "real"}, "pixel_range: received 'real'; expected unit or signed for dataset digits"),
+        ({"name": "folder:"}, "dataset: received 'folder:'; expected mnist_5k, digits, folder:PATH, arrays:FILE.npz, a TensorFlow"),
+        ({"pixel_range": "real"}, "pixel_range: received 'real'; expected unit or signed for dataset mnist_5k"),
     ],
     ids=str,
 )
@@ -248,7 +248,7 @@ def test_datasets_are_refused_as_on_the_command_line(values, sentence):
     from tfdvae.data import load_dataset
 
     with pytest.raises(InputError) as refused:
-        load_dataset(**{"name": "digits"} | values)
+        load_dataset(**{"name": "mnist_5k"} | values)
     assert str(refused.value).startswith(sentence)
     if values.keys() != {"name"} or isinstance(values["name"], str):
         with pytest.raises(InputError, match=re.escape(str(refused.value))):
@@ -372,7 +372,7 @@ def test_numbers_of_numpy_become_python_s_own(value, plain):
 
 
 def test_an_edited_default_gets_a_sentence(tmp_path):
-    edited = (ROOT / "params.py").read_text().replace("epochs: int = 60", 'epochs: int = "sixty"')
+    edited = (ROOT / "params.py").read_text().replace("epochs: int = 25", 'epochs: int = "sixty"')
     (tmp_path / "params.py").write_text(edited)
     (tmp_path / "train.py").write_text((ROOT / "train.py").read_text())
     done = subprocess.run(
@@ -380,3 +380,11 @@ def test_an_edited_default_gets_a_sentence(tmp_path):
     )
     assert done.returncode == 2
     assert done.stderr.strip().endswith("epochs: received 'sixty'; expected a whole number.")
+
+
+def test_another_network_takes_its_own_sizes():
+    """The sizes of the network before would be refused, or would not fit it."""
+    changed = rules.override(PRESETS["mnist_5k"], network="mlp")
+    assert (changed.channels, changed.hidden_units, changed.decoder_units) == ((), (), ())
+    assert rules.override(PRESETS["mnist_5k"], network="mlp", hidden_units=(30,)).hidden_units == (30,)
+    assert rules.override(PRESETS["mnist_5k"], network="conv", latent_dim=3).channels == (16, 32)

@@ -41,7 +41,7 @@ def digest(folder):
 def trained(tmp_path_factory):
     """A folder with tiny runs of a vae, a dvae and a classifier on digits, trained by train.py."""
     folder = tmp_path_factory.mktemp("trained")
-    outputs = {model: run("train.py", "--model", model, *TINY, cwd=folder) for model in ("vae", "dvae", "classifier")}
+    outputs = {model: run("train.py", "digits", "--model", model, *TINY, cwd=folder) for model in ("vae", "dvae", "classifier")}
     return folder, outputs
 
 
@@ -249,7 +249,7 @@ def test_evaluate_refuses(trained, words, message):
 def test_a_read_only_run_folder_is_refused(trained, monkeypatch, tmp_path):
     monkeypatch.setattr("tfdvae.runs.files.os.access", lambda *_: False)  # root may write anywhere, so permissions alone cannot be tried
     with pytest.raises(InputError, match=r"run_dir: .*read-only"):
-        train.main(run_dir=str(tmp_path / "run"))
+        train.main("digits", run_dir=str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
     with pytest.raises(InputError, match=r"checkpoint: .*read-only"):
         evaluate.main([str(trained[0] / "runs" / "digits-vae-seed0")])
@@ -260,9 +260,9 @@ def test_classes_are_asked_for_only_where_they_are_needed(tmp_path, folder_of_cl
     tiny = {"epochs": 1, "channels": (4,), "hidden_units": (8,), "batch_size": 8, "latent_dim": 2, "dataset": loose}
     for model, extra in (("classifier", {}), ("vae", {"label_weight": 1.0})):
         with pytest.raises(InputError, match=r"for images without classes; folder:.* has none: give each class a folder"):
-            train.main(model=model, run_dir=str(tmp_path / "new"), **tiny, **extra)
+            train.main("digits", model=model, run_dir=str(tmp_path / "new"), **tiny, **extra)
         assert not (tmp_path / "new").exists()
-    path = train.main(model="dae", memory_limit=1e-9, run_dir=str(tmp_path / "run"), **tiny)  # streamed
+    path = train.main("digits", model="dae", memory_limit=1e-9, run_dir=str(tmp_path / "run"), **tiny)  # streamed
     assert evaluate.main([path])[0].summary["n"] == 2
 
 
@@ -289,7 +289,7 @@ def test_resume_and_overwrite(tmp_path, capsys):
 
 def test_a_run_of_flags_that_need_each_other_resumes_with_one_of_them(tmp_path):
     tiny = {"epochs": 1, "channels": (4,), "hidden_units": (8,), "batch_size": 700, "latent_dim": 2}
-    path = train.main(run_dir=str(tmp_path / "run"), share_encoder=False, propagate=False, **tiny)
+    path = train.main("digits", run_dir=str(tmp_path / "run"), share_encoder=False, propagate=False, **tiny)
     train.main(run_dir=path, resume=True, propagate=False)
     with pytest.raises(InputError, match=r"share_encoder: received True, but .* was started with False"):
         train.main(run_dir=path, resume=True, share_encoder=True)
@@ -306,7 +306,7 @@ def test_a_classifier_of_other_data_is_refused(trained, folder_of_classes):
 def test_a_gated_autoencoder_of_variance_digits_from_training_to_its_numbers(tmp_path):
     tiny = {"epochs": 2, "channels": (4,), "hidden_units": (16,), "batch_size": 256, "latent_dim": 4}
     data = {"dataset": "variance_digits", "pixel_range": "real", "likelihood": "gaussian_fixed"}
-    path = train.main(model="dae", gate=True, corruption="gaussian:0.2", run_dir=str(tmp_path / "run"), **tiny, **data)
+    path = train.main("digits", model="dae", gate=True, corruption="gaussian:0.2", run_dir=str(tmp_path / "run"), **tiny, **data)
     (found,) = evaluate.main([path], probe=True, corrupt="masking:0.5", output=str(tmp_path / "results"))
     per_image = Run(path).read_evaluation()[1]
     further = {"mse", "pca_mse", "probe_error", "optimal_mse", "mse_of_corrupted", "mse_from_corrupted", "mse_from_clean"}
@@ -323,7 +323,7 @@ def test_a_gated_autoencoder_of_variance_digits_from_training_to_its_numbers(tmp
 def test_a_vae_in_the_plane_with_learned_variances_and_a_schedule(tmp_path, capsys):
     tiny = {"epochs": 2, "channels": (4,), "hidden_units": (16,), "batch_size": 64, "latent_dim": 2, "likelihood": "gaussian"}
     schedules = {"kl_schedule": "linear:9", "kl_weight": 1000.0, "learning_rate": 0.02}
-    path = train.main(model="vae", run_dir=str(tmp_path / "run"), **tiny, **schedules)
+    path = train.main("digits", model="vae", run_dir=str(tmp_path / "run"), **tiny, **schedules)
     assert "posterior collapse: 0 of 2 latent dimensions are active" in capsys.readouterr().out
     rows = Run(path).read_history()
     assert [row["kl_weight"] for row in rows] == pytest.approx([1000 * (sum(range(9)) / 9 + 14) / 23, 1000], rel=1e-2)
@@ -338,7 +338,7 @@ def test_a_vae_in_the_plane_with_learned_variances_and_a_schedule(tmp_path, caps
 
 def test_im_dvae_with_a_mixture_reports_two_bounds_and_says_so(tmp_path, capsys):
     tiny = {"epochs": 1, "channels": (4,), "hidden_units": (16,), "batch_size": 500, "latent_dim": 2}
-    path = train.main(model="im_dvae", prior="mixture", prior_components=3, run_dir=str(tmp_path / "run"), **tiny)
+    path = train.main("digits", model="im_dvae", prior="mixture", prior_components=3, run_dir=str(tmp_path / "run"), **tiny)
     (found,) = evaluate.main([path])
     assert {"neg_elbo", "corrupted_neg_elbo"} <= set(found.summary)
     out = capsys.readouterr().out

@@ -29,7 +29,7 @@ def build_model(
     decoder_units=(),
     activation="relu",
     batch_norm=True,
-    latent_dim=16,
+    latent_dim=20,
     likelihood="bernoulli",
     sigma=0.1,
     prior="normal",

@@ -4,7 +4,7 @@ import os
 import re
 
 from .errors import InputError, nearest, shortened
-from .rules import DATASET, OWN_IMAGES, VARIANCE
+from .rules import DATASET, OWN_IMAGES, SHIPPED, VARIANCE
 
 FORM = r"\w+(/\w[\w.+-]*)*(:\d+\.\d+\.\d+)?"  # no path, and no community dataset, which brings code of its own
 
@@ -12,7 +12,7 @@ FORM = r"\w+(/\w[\w.+-]*)*(:\d+\.\d+\.\d+)?"  # no path, and no community datase
 def check_dataset(name):
     """Raise InputError where the `dataset` of a run has the name of no dataset; paths are left to the code that reads them."""
     stored = name.removeprefix(VARIANCE)
-    if stored != "digits" and not stored.startswith(OWN_IMAGES):
+    if stored not in SHIPPED and not stored.startswith(OWN_IMAGES):
         check_tfds_name(stored, tfds_folder(), name)
 
 
@@ -63,7 +63,7 @@ def _paths_meant(received):
 
 def _names_meant(base, rest, known):
     """Return the nearest name, if any is near: MNIST is mnist, cifar-10 is cifar10, svhn is svhn_cropped."""
-    names = sorted(known) if rest else ["digits", *sorted(known)]
+    names = sorted(known) if rest else [*SHIPPED, *sorted(known)]
     names = {_letters(name): name for name in [*(VARIANCE + name for name in names), *names]}
     letters = _letters(base)
     longer = (name for name in names if len(letters) >= 3 and name.startswith(letters))

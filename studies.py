@@ -47,6 +47,22 @@ DIGITS_RUNS = {  # float32 and not auto, so that runs on different machines belo
     "run_dir": "",
 }
 DIGITS_JUDGE = DIGITS_RUNS | {"model": "classifier", "shift": 0.1, "learning_rate_schedule": "cosine"}
+MNIST_5K_RUNS = DIGITS_RUNS | {
+    "dataset": "mnist_5k",
+    "resize": "crop",
+    "background": "white",
+    "channels": (16, 32),
+    "hidden_units": (256,),
+    "latent_dim": 20,
+    "learning_rate": 8e-3,
+}
+MNIST_5K_JUDGE = MNIST_5K_RUNS | {
+    "model": "classifier",
+    "shift": 0.1,
+    "epochs": 10,
+    "learning_rate": 2e-3,
+    "learning_rate_schedule": "cosine",
+}
 MNIST_RUNS = DIGITS_RUNS | {"dataset": "mnist", "latent_dim": 50, "batch_size": 128, "learning_rate": 1e-2}
 MNIST_JUDGE = DIGITS_JUDGE | {"dataset": "mnist", "latent_dim": 50, "epochs": 10, "batch_size": 128, "learning_rate": 3e-3}
 CIFAR10_RUNS = DIGITS_RUNS | {"dataset": "cifar10", "latent_dim": 100, "flip": True, "epochs": 10, "learning_rate": 1e-3}
@@ -75,6 +91,17 @@ MNIST_VARIANTS = {  # every variant of the curve has five seeds, so that all fiv
 }
 MNIST_CURVE = ("vae_beta0.25", "vae_beta0.5", "vae_beta0.7", "vae", "vae_beta2", "vae_beta4")
 STUDIES = {
+    "mnist_5k": Study(  # the first study of a newcomer: a quarter of an hour from nothing
+        params_dict=MNIST_5K_RUNS,
+        judge_dict=MNIST_5K_JUDGE,
+        variants={
+            "vae": ({"model": "vae"}, 3),
+            "dvae": ({"model": "dvae"}, 3),
+            "vae_beta0.5": ({"model": "vae", "kl_weight": 0.5}, 3),
+            "vae_beta0.7": ({"model": "vae", "kl_weight": 0.7}, 3),  # near a dvae's rate
+        },
+        curve=("vae_beta0.5", "vae_beta0.7", "vae"),
+    ),
     "digits": Study(
         params_dict=DIGITS_RUNS,
         judge_dict=DIGITS_JUDGE,
@@ -115,4 +142,4 @@ STUDIES = {
         convergence_tolerance=1.0,
     ),
 }
-DEFAULT_STUDY = "digits"
+DEFAULT_STUDY = "mnist_5k"

@@ -8,7 +8,7 @@ import pytest
 from tfdvae.study.comparison import Difference
 from tfdvae.study.report import compared_terms, last_fifth, runs_csv
 from tfdvae.study.results import Result
-from tfdvae.study.sections import curves_section, interpolation, not_on_curve, shortness
+from tfdvae.study.sections import answer, curves_section, interpolation, not_on_curve, shortness
 from tfdvae.study.tables import bounds_table, claims_table, outputs_table, published_table, variants_table, verdict
 
 BELOW, ACROSS = (-3.0, -1.0), (-1.0, 1.0)
@@ -36,6 +36,16 @@ def difference(kind="reconstruction", sign=1, over_seeds=BELOW, over_images=BELO
 )
 def test_verdicts(found, chord, said):
     assert verdict(found, chord) == said
+
+
+def test_the_answer_stands_first_with_its_verdicts():
+    error = difference("error", over_seeds=ACROSS)
+    assert answer([error, difference()], chord=False) == (
+        "**Found.** At equal rate, `dvae` minus VAEs is: reconstruction -2.00 nats (lower), classifier error -200.00 "
+        "points (no difference shown). Higher is worse."
+    )
+    assert "reconstruction -2.00 nats (below the chord). Higher" in answer([difference()], chord=True)
+    assert answer([Difference("reconstruction", "im_dvae", (-2.0,) * 3, (0, 1, 2), BELOW, BELOW)], chord=False) == ""
 
 
 def test_runs_without_a_distance_are_listed_with_the_reason():
@@ -85,11 +95,11 @@ def test_means_and_spreads_stand_beside_the_published_numbers():
     lines = published_table("mnist", ROWS, {}).splitlines()[2:8]
     assert lines == [
         "| **CNN on originals** | | | | 0.50 % |",
-        "| published CNN | | | | 1.01 % |",
+        "| dojoteef/dvae, CNN | | | | 1.01 % |",
         "| **vae** | 71.00 ± 1.41 | 20.00 ± 0.00 | 91.00 ± 1.41 | 3.00 ± 1.41 % |",
-        "| published VAE | 74.248 | 20.900 | 95.148 | 3.85 % |",
+        "| dojoteef/dvae, VAE | 74.248 | 20.900 | 95.148 | 3.85 % |",
         "| **dvae** | 68.00 ± 1.41 | 27.00 ± 1.41 | 95.00 ± 0.00 | 2.00 ± 0.00 % |",
-        "| published DVAE | 71.648 | 25.728 | 97.376 | 2.99 % |",
+        "| dojoteef/dvae, DVAE | 71.648 | 25.728 | 97.376 | 2.99 % |",
     ]
 
 

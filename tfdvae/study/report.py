@@ -52,6 +52,7 @@ def write(folder, name, study, results, judge_record):
     draw(folder / FIGURES, name, order, curve, results, rows, at_equal_rate)
     parts = [
         f"# Study {markdown(name)}: does denoising help?",
+        *filter(None, [sections.answer(at_equal_rate, len(curve) == 2)]),
         sections.summary(name, results, missing),
         "## At equal rate",
         sections.equal_rate(at_equal_rate, curve, rows, variants, study.convergence_tolerance),

@@ -5,12 +5,25 @@ import numpy as np
 from ..lettering import markdown
 from .comparison import leave_one_out
 from .figures import AT_EQUAL_RATE
-from .tables import difference_cells, values_of
+from .tables import PUBLISHED_SYSTEM, difference_cells, values_of, verdict
 
 CURVES = {"neg_elbo": "−ELBO", "reconstruction": "reconstruction", "kl": "KL divergence"}
-CHORD = """ This curve has only two points, so it is a straight line. A convex curve lies below that line: a variant below the line may only
-lie on the true curve."""
-PRIORS = """ The prior of the curve is N(0, I). For a variant with another prior, part of the distance comes from the prior."""
+CHORD = """This curve has only two points, so it is a straight line. A convex curve lies below that line. So a variant below the line may
+only lie on the true curve."""
+PRIORS = """The prior of the curve is N(0, I). For a variant with another prior, part of the distance comes from the prior."""
+
+
+METHOD = """A VAE with a smaller weight β of the KL has a lower reconstruction loss and a higher KL divergence, without any denoising.
+So each variant is compared with a curve of VAEs of several β, at its own KL divergence, the rate. At equal rate the difference in −ELBO
+is the difference in reconstruction. A positive difference is worse.
+
+* **The curve** of a seed runs through the VAEs of that seed. Between them it is a monotone piecewise cubic (PCHIP).
+* **Differences are paired.** A run is compared with the VAEs of its own seed, on the same test images.
+* **There are two 95 % intervals.** Student's interval over seeds covers the chance of training. A bootstrap over test images covers the
+  chance of the test set.
+* **Shown** is a difference that is larger than √(a² + b²). Here a and b are the distances from the mean to the end of each interval that
+  is nearer to zero. One seed shows nothing. Among many comparisons some are shown by chance.
+* All classifier errors are those of one judge."""
 
 
 def summary(name, results, missing):
@@ -18,30 +31,33 @@ def summary(name, results, missing):
     total = len(results) + len(missing)
     images = next(iter(results.values())).summary["n"]
     text = (
-        f"{len(results)} of {total} runs; test set, {images:,} images, nats per image. `python compare.py {name}` makes all of it. `vae` "
-        "and `dvae` are the two models of the published system, a VAE and a joint DVAE. The judge is the classifier that counts errors on "
-        "outputs."
+        f"{len(results)} of {total} runs are finished. All numbers are on the test set of {images:,} images, in nats per image. "
+        f"`python compare.py {name}` makes all of it.\n\n"
+        f"`vae` and `dvae` are the two models of {PUBLISHED_SYSTEM}: a VAE, and a DVAE, which trains a VAE and a denoising autoencoder "
+        "(DAE) together. The judge is a classifier, trained on original images, that counts errors on outputs."
     )
     if missing:
         text += f"\n\n**Not finished.** No result yet (untrained or diverged): {listed_runs(missing)}. All numbers are of finished runs."
     return text
 
 
+def answer(at_equal_rate, chord):
+    """Return the result for the DVAE in a sentence, or "" where there is none yet."""
+    parts = []
+    for d in (d for kind in AT_EQUAL_RATE for d in at_equal_rate if d.kind == kind and d.variant == "dvae"):
+        number = f"{100 * d.mean:+.2f} points" if d.kind == "error" else f"{d.mean:+.2f} nats"
+        parts.append(f"{'classifier error' if d.kind == 'error' else 'reconstruction'} {number} ({verdict(d, chord)})")
+    if not parts:
+        return ""
+    return f"**Found.** At equal rate, `dvae` minus VAEs is: {', '.join(parts)}. Higher is worse."
+
+
 def equal_rate(at_equal_rate, curve, rows, variants, tolerance):
     """Return the section on distances from the VAE's curve, with its method in words."""
     chord = len(curve) == 2
     priors = any("prior" in changes for changes in variants.values())
-    text = f"""A VAE with a smaller weight β of the KL has a lower reconstruction loss and a higher KL divergence, without any denoising.
-So each variant is compared with a curve of VAEs of several β, at its own KL divergence, the rate. The curve of a seed runs through the
-VAEs of that seed; between them it is a monotone piecewise cubic (PCHIP). At equal rate the difference in −ELBO is the difference in
-reconstruction. Differences are paired: a run is compared with the VAEs of its own seed, on the same test images. There are two 95 %
-intervals: Student's over seeds, and a bootstrap over test images. Each covers one kind of chance, the seeds or the images. Let a and b be
-the distances from the mean to the end of each interval that is nearer to zero. A difference counts as shown if it is larger than √(a² +
-b²). One seed shows nothing. Among many comparisons some are shown by chance. All classifier errors are those of one judge.
-{CHORD if chord else ""}{PRIORS if priors else ""}
-
-![rate and distortion of every variant](figures/rate_distortion.png)
-"""
+    picture = "![rate and distortion of every variant](figures/rate_distortion.png)\n"
+    text = "\n\n".join([METHOD, *([CHORD] if chord else []), *([PRIORS] if priors else []), picture])
     without = not_on_curve(at_equal_rate, curve, rows)
     if not at_equal_rate:
         return f"{text}\n{without}"

@@ -5,6 +5,7 @@ import numpy as np
 from ..lettering import markdown
 from .comparison import term_differences
 
+PUBLISHED_SYSTEM = "[dojoteef/dvae](https://github.com/dojoteef/dvae)"
 PUBLISHED = {  # of the published system: test loss, KL divergence and error; nats per image, one seed
     "mnist": {"vae": (74.248, 20.900, 0.0385), "dvae": (71.648, 25.728, 0.0299), "original": 0.0101},
     "cifar10": {"vae": (1811.562, 35.668, 0.7184), "dvae": (1790.816, 52.144, 0.7061), "original": 0.2223},
@@ -19,14 +20,14 @@ def published_table(dataset, rows, results):
     if originals:
         lines.append(f"| **CNN on originals** | | | | {100 * originals[0]:.2f} % |")
     if "original" in published:
-        lines.append(f"| published CNN | | | | {100 * published['original']:.2f} % |")
+        lines.append(f"| dojoteef/dvae, CNN | | | | {100 * published['original']:.2f} % |")
     for variant in ("vae", "dvae"):
         lines.append(f"| **{variant}** | {' | '.join(spread_cells(rows, variant))} |")
         if variant in published:
             loss, kl, error = published[variant]
-            lines.append(f"| published {variant.upper()} | {loss:.3f} | {kl:.3f} | {loss + kl:.3f} | {100 * error:.2f} % |")
+            lines.append(f"| dojoteef/dvae, {variant.upper()} | {loss:.3f} | {kl:.3f} | {loss + kl:.3f} | {100 * error:.2f} % |")
     notes = dict.fromkeys(result.run["data"]["note"] for result in results.values())
-    of_published = "The published models had one seed and were trained with labels; the published loss contains an L2 penalty."
+    of_published = f"The models of {PUBLISHED_SYSTEM} had one seed and were trained with labels. Their loss contains an L2 penalty."
     sentences = [
         "Mean ± standard deviation over seeds.",
         *([of_published] if published else []),
@@ -37,9 +38,9 @@ def published_table(dataset, rows, results):
 
 def claims_table(per_image, variants):
     """Return the published claims as differences: DVAE minus VAE, and a variant with another prior minus its like with N(0, I)."""
-    text = """The published claim: the DVAE has a lower loss and a higher KL divergence than the VAE. The published conjecture: a mixture as
-prior lowers both. The table has the differences in loss (the reconstruction) and in KL divergence, paired and judged as above. Each model
-has its own rate here, so these differences do not show which model is better.
+    text = f"""The claim of {PUBLISHED_SYSTEM}: the DVAE has a lower loss and a higher KL divergence than the VAE. Its conjecture: a
+mixture as prior lowers both. The table has the differences in loss (the reconstruction) and in KL divergence. They are paired and judged as
+above. Each model has its own rate here, so these differences do not show which model is better.
 
 | difference | in | pairs | | 95 %, over seeds | 95 %, over test images | |
 |---|---|---|---|---|---|---|
@@ -84,9 +85,9 @@ def variants_table(variants, rows, differences, results):
 
 def outputs_table(outputs, order, chord):
     """Return the two parts of joint models' distances: the VAE within from the curve, and the DAE's output from that of the VAE within."""
-    text = """A joint model makes two reconstructions from one latent, at one rate: the output of the VAE within, and the DAE's output,
-made from the first. So its distance from the curve has two parts: that of the VAE within, and the difference that the DAE makes. A model
-that does not train the output within (`vae_weight` 0) is not listed.
+    text = """A joint model makes two reconstructions from one latent, at one rate. The first is the output of the VAE within. The DAE makes
+the second from the first. So the distance from the curve has two parts: that of the VAE within, and the difference that the DAE makes. A
+model that does not train the output within (`vae_weight` 0) is not listed.
 
 | variant | difference in reconstruction | pairs | | 95 %, over seeds | 95 %, over test images | |
 |---|---|---|---|---|---|---|
@@ -99,11 +100,12 @@ that does not train the output within (`vae_weight` 0) is not listed.
 
 def bounds_table(results, bounds):
     """Return the importance-weighted bounds, `bounds` being term -> variant -> `Difference`, with fewer samples first."""
-    text = """The table shows importance-weighted bounds on log p(x), and how many test images each uses. Pixels are drawn once, black or
-white, with their grey value as probability. The encoder sees the grey image, as in training. Nats per image; lower is better. The gain of
-more samples is for the same images and seeds. Differences and intervals are those of the bounds. A bound is not exact; the gain shows
-roughly by how much, which can differ between models. These rows are not at equal rate: compare a joint model with a VAE of smaller β,
-where the table has one.
+    text = """The table has importance-weighted bounds on log p(x), in nats per image; lower is better. Pixels are drawn once, black
+or white, with their grey value as probability. The encoder sees the grey image, as in training. Differences and intervals are those of
+the bounds.
+
+A bound is not exact. The gain of more samples shows roughly by how much. It is for the same images and seeds, and it can differ between
+models. These rows are not at equal rate. So compare a joint model with a VAE of smaller β, where the table has one.
 """
     lines = [
         "| variant | samples | test images | seeds | −log p(x) ≤ | with fewer samples | pairs | minus the vae's | 95 %, over seeds "

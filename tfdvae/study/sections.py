@@ -33,8 +33,9 @@ def summary(name, results, missing):
     text = (
         f"{len(results)} of {total} runs are finished. All numbers are on the test set of {images:,} images, in nats per image. "
         f"`python compare.py {name}` makes all of it.\n\n"
-        f"`vae` and `dvae` are the two models of {PUBLISHED_SYSTEM}: a VAE, and a DVAE, which trains a VAE and a denoising autoencoder "
-        "(DAE) together. The judge is a classifier, trained on original images, that counts errors on outputs."
+        f"`vae` and `dvae` are the two models of {PUBLISHED_SYSTEM}, the replicated system (github.com/{PUBLISHED_SYSTEM}). The first is a "
+        "VAE. The second, a DVAE, is a VAE and a denoising autoencoder (DAE) that are trained together. The judge is a classifier, trained "
+        "on original images, that counts errors on outputs."
     )
     if missing:
         text += f"\n\n**Not finished.** No result yet (untrained or diverged): {listed_runs(missing)}. All numbers are of finished runs."

@@ -41,7 +41,7 @@ class Params:
     # ae (autoencoder), dae (denoising), vae, dvae (a vae and a dae trained jointly), im_dvae (a vae that sees corrupted images) or
     # classifier (a CNN that judges outputs)
     model: rules.Model = "dvae"
-    # conv (4x4 convolutions of stride 2), r0 (5x5 convolutions and max-pooling, as in the published DVAE), r1 (5x5 convolutions
+    # conv (4x4 convolutions of stride 2), r0 (5x5 convolutions and max-pooling, as in dojoteef/dvae), r1 (5x5 convolutions
     # without padding), mlp (dense layers) or linear
     network: rules.Network = "conv"
     # filters of each convolution of the encoder, mirrored in the decoder; none: the network's own for the image size
@@ -69,16 +69,16 @@ class Params:
     # weight of the KL term during training: constant; linear:STEPS rises from zero to kl_weight; wait:NATS:STEP stays at zero until a
     # batch's reconstruction term is below NATS, then adds STEP at each step, up to kl_weight. Validation always uses kl_weight
     kl_schedule: str = "constant"
-    # weight of the reconstruction term of the denoised output in a dvae; the published DVAE has 1
+    # weight of the reconstruction term of the denoised output in a dvae; dojoteef/dvae has 1
     denoise_weight: float = 1.0
-    # weight of the reconstruction term of the VAE within a dvae; the published DVAE has 1. At 0 only the final output is trained:
+    # weight of the reconstruction term of the VAE within a dvae; dojoteef/dvae has 1. At 0 only the final output is trained:
     # one VAE with a deeper decoder, without denoising
     vae_weight: float = 1.0
-    # the VAE and the DAE within a dvae share one encoder, as published; batch-norm statistics are kept for each
+    # the VAE and the DAE within a dvae share one encoder, as in dojoteef/dvae; batch-norm statistics are kept for each
     share_encoder: bool = True
     # the DAE's gradient runs back into the VAE; without it training is in two stages, which needs --no-share-encoder
     propagate: bool = True
-    # weight of a class cross-entropy on every pass through the encoder, as in the published DVAE's code; 0 needs no labels
+    # weight of a class cross-entropy on every pass through the encoder, as in the code of dojoteef/dvae; 0 needs no labels
     label_weight: float = 0.0
     # noise on the input of a dae or im_dvae: gaussian:SIGMA, masking:FRACTION or salt_and_pepper:FRACTION
     corruption: str = "gaussian:0.3"
@@ -118,21 +118,21 @@ DIGITS = Params(
     epochs=60,
     learning_rate=2e-3,
 )
-# "The published DVAE" is the TensorFlow project that README.md names; the other published projects are in results/README.md.
+# dojoteef/dvae is the system that this project replicates; docs/differences.md names all published systems.
 MNIST = Params(
     dataset="mnist",
-    latent_dim=50,  # as in the published DVAE
+    latent_dim=50,  # as in dojoteef/dvae
     epochs=30,
     batch_size=128,
-    learning_rate=1e-2,  # as published; 6 epochs of it end at 97.1 nats of validation -ELBO (VAE), 10 epochs of 2e-3 at 97.7
+    learning_rate=1e-2,  # as in dojoteef/dvae; 6 epochs of it end at 97.1 nats of validation -ELBO (VAE), 10 epochs of 2e-3 at 97.7
 )
 CIFAR10 = Params(
     dataset="cifar10",
-    latent_dim=100,  # as in the published DVAE
+    latent_dim=100,  # as in dojoteef/dvae
     epochs=28,
     flip=True,  # a dvae's validation reconstruction: 1780.3 nats after 20 epochs without it, rising for two; 1777.2 after 28 with it
-    batch_size=64,  # as published; twice the steps of 128 in the same time, and after 2 epochs 5 nats ahead of it on validation images
-    learning_rate=1e-3,  # as published; larger ones leave latents unused (KL after 2 epochs of batch 128: 25 nats at 5e-3, 31 at 1e-3)
+    batch_size=64,  # as in dojoteef/dvae; twice the steps of 128 in the same time, and after 2 epochs 5 nats ahead of it in validation
+    learning_rate=1e-3,  # as in dojoteef/dvae; larger leave latents unused (KL after 2 epochs of batch 128: 25 nats at 5e-3, 31 at 1e-3)
 )
 # Bottleneck, denoising and variational autoencoders with a narrow code: for images, for noisy images, and for images that show
 # only in the variance of their pixels

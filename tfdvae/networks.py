@@ -32,7 +32,7 @@ def conv_encoder(image_shape, channels, units, style):
 
 
 def r0_encoder(image_shape, channels, units, style):
-    """Return the published DVAE's encoder: 5x5 convolutions with 3x3 max-pooling of stride 2, then dense layers."""
+    """Return the encoder of dojoteef/dvae: 5x5 convolutions with 3x3 max-pooling of stride 2, then dense layers."""
     stack = []
     for i, n in enumerate(channels):
         stack += style.hidden(Conv2D, n, 5, padding="same", name=f"conv_{i}")
@@ -93,7 +93,7 @@ def conv_decoder(image_shape, output_channels, channels, units, style):
 
 
 def r0_decoder(image_shape, output_channels, channels, units, style):
-    """Return the published DVAE's decoder: dense layers in reverse order, then 5x5 transposed convolutions of stride 2.
+    """Return the decoder of dojoteef/dvae: dense layers in reverse order, then 5x5 transposed convolutions of stride 2.
 
     The channels keep the encoder's order.
     """

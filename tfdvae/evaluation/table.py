@@ -1,4 +1,4 @@
-"""Write evaluated runs as a table like the published DVAE's: test loss, KL divergence and classifier error."""
+"""Write evaluated runs as a table like that of dojoteef/dvae: test loss, KL divergence and classifier error."""
 
 import csv
 import io

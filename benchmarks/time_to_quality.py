@@ -3,16 +3,13 @@
     python benchmarks/time_to_quality.py [--limit 30] [--output results/speed]
 
 The recipe of dojoteef/dvae is network, batch, learning rate and staircase over 250 epochs, in this package. So hardware, precision and
-input are the same. Each recipe is stopped when it has passed, or after `--limit` minutes. The time counts from the first line of the first
+input are the same. Each recipe is stopped when it has passed, or after `--limit` minutes. The time counts from the start of the first
 epoch.
 """
 
 import argparse
 import csv
 import pathlib
-import re
-import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,32 +17,38 @@ import time
 import matplotlib.figure
 
 ROOT = pathlib.Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+import train  # noqa: E402, I001, before TensorFlow, whose settings tfdvae chooses
+import keras  # noqa: E402
+
 TARGET = 95.15  # nats; the test -ELBO of dojoteef/dvae
-PUBLISHED = "--network r0 --epochs 250 --batch-size 64 --learning-rate 0.01 --learning-rate-schedule staircase"
-RECIPES = {"preset": [], "recipe of dojoteef/dvae": PUBLISHED.split()}
-NEG_ELBO = re.compile(r"val_neg_elbo: ([\d.]+)")
+PUBLISHED = {"network": "r0", "epochs": 250, "batch_size": 64, "learning_rate": 0.01, "learning_rate_schedule": "staircase"}
+RECIPES = {"preset": {}, "recipe of dojoteef/dvae": PUBLISHED}
 
 
-def follow(words, limit):
-    """Train with these further arguments until the target is passed or `limit` seconds are over; yield (seconds, epoch, -ELBO)."""
+class Follow(keras.callbacks.Callback):
+    """Collect (seconds, epoch, validation -ELBO) of every epoch; stop at the target or the limit in seconds."""
+
+    def __init__(self, limit):
+        super().__init__()
+        self.limit, self.rows = limit, []
+
+    def on_train_begin(self, logs=None):
+        self.began = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        seconds, neg_elbo = time.monotonic() - self.began, logs["val_neg_elbo"]
+        self.rows.append((seconds, epoch + 1, neg_elbo))
+        self.model.stop_training = neg_elbo < TARGET or seconds > self.limit
+
+
+def follow(parameters, limit, preset="mnist"):
+    """Train a VAE with these further parameters; return the rows of `Follow`."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-u", "train.py", "mnist", "--model", "vae", *words, "--run-dir", f"{folder}/run"]
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-        began, epoch = None, 0
-        for line in process.stdout:
-            now = time.monotonic()
-            if line.startswith("Epoch 1/"):
-                began = now
-            if found := NEG_ELBO.search(line):
-                epoch += 1
-                yield now - began, epoch, float(found[1])
-                if float(found[1]) < TARGET or now - began > limit:
-                    process.send_signal(signal.SIGINT)
-                    break
-        else:
-            if process.wait():
-                raise RuntimeError(f"{' '.join(command)} failed")
-        process.wait()
+        follower = Follow(limit)
+        train.main(preset, model="vae", run_dir=f"{folder}/run", callbacks=[follower], **parameters)
+        return follower.rows
 
 
 def main():
@@ -55,11 +58,8 @@ def main():
     options = parser.parse_args()
 
     curves = {}
-    for recipe, words in RECIPES.items():
-        curves[recipe] = []
-        for seconds, epoch, neg_elbo in follow(words, 60 * options.limit):
-            curves[recipe].append((seconds / 60, epoch, neg_elbo))
-            print(f"{recipe}: epoch {epoch}, {seconds / 60:.1f} minutes, validation -ELBO {neg_elbo:.2f}", flush=True)
+    for recipe, parameters in RECIPES.items():
+        curves[recipe] = [(seconds / 60, epoch, neg_elbo) for seconds, epoch, neg_elbo in follow(parameters, 60 * options.limit)]
     for recipe, rows in curves.items():
         minutes, epoch, lowest = rows[-1][0], rows[-1][1], min(row[2] for row in rows)
         told = f"passed {TARGET} nats" if lowest < TARGET else f"had not passed {TARGET} nats (lowest {lowest:.2f})"

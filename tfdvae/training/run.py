@@ -5,16 +5,17 @@ import shlex
 import numpy as np
 import tensorflow as tf
 
-from .. import data, plots, rules
+from .. import data, rules
 from ..build import build_model
 from ..errors import InputError, counted
-from ..evaluation import posterior, terms
+from ..evaluation import posterior
 from ..runs.checkpoint import check_size, load_model, model_arguments
 from ..runs.files import remove_temporaries
 from ..runs.folder import LAST, PREVIOUS
 from ..runs.origin import origin
-from . import defaults, progress
+from . import defaults
 from .fit import fit, make_deterministic
+from .pictures import draw_pictures
 
 
 def train(run, params_dict, *, preset=None, given=None, resume=False, moved_to="", command=None, callbacks=(), interrupts=None):
@@ -71,6 +72,8 @@ def train(run, params_dict, *, preset=None, given=None, resume=False, moved_to="
     if done >= epochs:
         print(f"{run} was finished already, with {counted(epochs, 'epoch')}.")
     draw_pictures(run, load_model(run) if model.reconstructs else None, dataset, params_dict)
+    if model.generates:
+        warn_of_posterior(run, dataset, params_dict)
     _, epoch, loss = run.read_best()
     print(f"Done: {run} (best epoch {epoch}, validation loss {loss:.3f}). Evaluate it on the test set with")
     print(f"  python evaluate.py --checkpoint {shlex.quote(str(run))}")
@@ -126,34 +129,10 @@ def _introduction(run, params_dict, precision, model, dataset, resume):
     )
 
 
-def draw_pictures(run, model, dataset, params_dict):
-    """Draw a finished run: its curves; and, of a model that reconstructs, outputs, draws from the prior, its posterior and its progress.
-
-    Args:
-        run: `Run`.
-        model: the run's model with its best weights, or None for a classifier.
-        dataset: of the run.
-        params_dict: of the run.
-    """
-    history = run.read_history()
-    run.write_picture("curves.png", plots.run_curves(history))
-    if model is None:
-        return
-    pixel_range, name = params_dict["pixel_range"], params_dict["model"]
-    images, outputs = terms.reconstruction_grid(model, dataset.validation(terms.BATCH))
-    run.write_picture("reconstructions.png", plots.grids({"validation images": images, f"{name} outputs": outputs}, pixel_range))
-    if model.generates:
-        samples = terms.prior_images(model, terms.GRID, pixel_range).numpy()
-        run.write_picture("samples.png", plots.grids({f"{name} samples from the prior": samples}, pixel_range))
-        manifold = terms.manifold(model)
-        if manifold is not None:
-            run.write_picture("manifold.png", plots.grids({"images over the latent plane": manifold}, pixel_range, terms.MANIFOLD_SIDE))
-    rows = progress.rows_of(model)
-    progress.figure(run, "progress.png", rows)
-    progress.animation(run, "progress.gif", rows)
-    if model.generates:
-        run.write_picture("posterior.png", plots.posterior(history))
-        collapse = posterior.collapse_warning(history[-1], params_dict["latent_dim"], data.ALIKE.get(data.alike(dataset), ""))
-        for warning in (collapse, posterior.schedule_warning(history[-1])):
-            if warning:
-                print(warning)
+def warn_of_posterior(run, dataset, params_dict):
+    """Print warnings where the latent of a finished run carries little, or the weight of its KL never rose."""
+    last = run.read_history()[-1]
+    collapse = posterior.collapse_warning(last, params_dict["latent_dim"], data.ALIKE.get(data.alike(dataset), ""))
+    for warning in (collapse, posterior.schedule_warning(last)):
+        if warning:
+            print(warning)

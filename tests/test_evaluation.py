@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfdvae import plots
+from tfdvae import curves, image_grids
 from tfdvae.build import build_model
 from tfdvae.evaluation import table, terms
 from tfdvae.evaluation.run import file_prefixes
@@ -156,7 +156,7 @@ def test_figures_of_several_datasets_have_different_names():
 
 
 def test_mosaic_keeps_images_in_reading_order():
-    tiles = plots.mosaic(np.arange(5, dtype=np.float32)[:, None, None, None] * np.ones((1, 2, 3, 1), np.float32), high=4.0, side=3)
+    tiles = image_grids.mosaic(np.arange(5, dtype=np.float32)[:, None, None, None] * np.ones((1, 2, 3, 1), np.float32), high=4.0, side=3)
     assert tiles.shape == (2 * 3 - 1, 3 * 4 - 1)
     assert [tiles[0, 0], tiles[0, 4], tiles[0, 8], tiles[3, 0], tiles[3, 4]] == [0, 0.25, 0.5, 0.75, 1]
     assert np.isnan(tiles[2, 0]) and np.isnan(tiles[0, 3])  # the lines between
@@ -165,8 +165,8 @@ def test_mosaic_keeps_images_in_reading_order():
 def test_pictures_are_drawn():
     history = [{"epoch": float(e), **{p + k: 100.0 / e for k in ("loss", "kl") for p in ("", "val_")}} for e in range(1, 6)]
     for picture in (
-        plots.run_curves(history),
-        plots.compared_curves({"vae": history, "dvae": history}, "kl"),
-        plots.grids({"grey": np.zeros((5, 4, 4, 1)), "colour": np.ones((64, 4, 4, 3))}),
+        curves.run_curves(history, "title"),
+        curves.compared_curves({"vae": history, "dvae": history}, "kl"),
+        image_grids.grids({"grey": np.zeros((5, 4, 4, 1)), "colour": np.ones((64, 4, 4, 3))}, "title"),
     ):
         assert picture.startswith(b"\x89PNG") and len(picture) > 2000

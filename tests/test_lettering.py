@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT
 from matplotlib.text import Text
 
-from tfdvae import lettering, plots
+from tfdvae import curves, image_grids, lettering, plots
 from tfdvae.errors import legible
 from tfdvae.lettering import drawn, drawn_apart, markdown
 from tfdvae.study import figures, page
@@ -20,7 +20,7 @@ NAMES = (
     *("$_$", r"\$x^2$", "100 %", "_cat", "قطة", "חתול", "می‌خواهم", "🐱 cat", "👍🏽", "猫", "कुत्ता", "caf\udce9", "a|b<c>`d`", "[a](b)"),
     *("two\nlines", "\x1b[31m", "\u202ecat", "__a__ *b* ~~c~~", "&lt; &#36;", "C:\\_x\\", 'src="x.png"', "l" * 300, "猫" * 300),
 )
-HISTORY = [{"epoch": float(e), **{f"{prefix}kl": 100.0 / e for prefix in ("", "val_")}} for e in (1, 2, 3)]
+HISTORY = [{"epoch": float(e), **{f"{prefix}kl": 100.0 / e for prefix in ("", "val_")}, "val_loss": 9.0 - e} for e in (1, 2, 3)]
 
 
 @pytest.fixture(autouse=True)
@@ -88,7 +88,7 @@ def test_before_matplotlib_3_11_right_to_left_names_are_put_in_visual_order(monk
 @pytest.mark.parametrize("mathematics", [True, False])
 def test_curves_of_all_names_are_in_the_legend(texts, mathematics):
     with matplotlib.rc_context({"text.parse_math": mathematics}):
-        plots.compared_curves(dict.fromkeys(NAMES, HISTORY), "kl", "folder:/_a/$x$/" + "b" * 300)
+        curves.compared_curves(dict.fromkeys(NAMES, HISTORY), "kl", "folder:/_a/$x$/" + "b" * 300)
     assert not set(drawn_apart(NAMES)) - set(texts)
 
 
@@ -99,8 +99,13 @@ def test_all_class_names_stand_in_a_scatter(texts):
 
 
 def test_all_names_stand_above_grids(texts):
-    plots.grids({name: np.zeros((2, 2, 2, 1)) for name in NAMES})
+    image_grids.grids({name: np.zeros((2, 2, 2, 1)) for name in NAMES}, "title")
     assert not set(drawn_apart(NAMES)) - set(texts)
+
+
+def test_all_names_stand_beside_strips(texts):
+    image_grids.strips({name: np.zeros((2, 2, 2, 1)) for name in NAMES}, "title")
+    assert not {"".join(name.split()) for name in drawn_apart(NAMES)} - {"".join(text.split()) for text in texts}  # on several lines
 
 
 def test_all_variants_stand_in_the_figures_of_a_study(texts):
@@ -109,10 +114,10 @@ def test_all_variants_stand_in_the_figures_of_a_study(texts):
     figures.rate_distortion(points, NAMES[:2], "$_$")
     figures.curves({name: [HISTORY] * 2 for name in NAMES}, "kl", "validation KL")
     labels = drawn_apart(NAMES)
-    assert "study $_$, test set; bars are standard deviations over seeds" in texts
+    assert "study $_$: means over the test set; bars are standard deviations over seeds" in texts
     assert all(texts.count(label) >= 2 for label in labels)
-    figures.gaps([Difference("reconstruction", name, (-2.0, -1.0), (0, 1), (-3.0, 0.0), (-2.0, -1.0)) for name in NAMES])
-    assert not {f"{drawn(name, 24)} (n = 2)" for name in NAMES} - set(texts)
+    figures.gaps([Difference("reconstruction", name, (-2.0, -1.0), (0, 1), (-3.0, 0.0), (-2.0, -1.0)) for name in NAMES], "$_$")
+    assert not {f"{drawn(name)} (n = 2)" for name in NAMES} - set(texts)
 
 
 def test_the_user_s_settings_of_matplotlib_stay():

@@ -9,6 +9,7 @@ from tfdvae.build import build_model
 from tfdvae.runs import Run
 from tfdvae.training import progress
 
+ROWS = [("images", 1), ("outputs", 1), ("outputs, sampled", 1), ("draws from the prior", 2)]
 SMALL = {"image_shape": (8, 8, 1), "channels": (4,), "hidden_units": (10,), "latent_dim": 3}
 
 
@@ -31,17 +32,14 @@ def test_a_frame_shows_images_outputs_samples_and_draws(run):
 
 
 def test_frames_become_a_figure_and_an_animation(run):
-    progress.figure(run, "progress.png", "images")
-    progress.animation(run, "progress.gif", "images")
-    assert run.file("progress.png").read_bytes().startswith(b"\x89PNG")
-    with Image.open(io.BytesIO(run.file("progress.gif").read_bytes())) as animation:
+    assert progress.figure(run, ROWS, "title").startswith(b"\x89PNG")
+    with Image.open(io.BytesIO(progress.animation(run, ROWS))) as animation:
         assert animation.n_frames == 3 and animation.width >= 400
 
 
 def test_a_long_training_has_an_animation_of_bearable_length(run, monkeypatch):
     monkeypatch.setattr(progress, "MAX_FRAMES", 2)
-    progress.animation(run, "progress.gif", "images")
-    with Image.open(run.file("progress.gif")) as animation:
+    with Image.open(io.BytesIO(progress.animation(run, ROWS))) as animation:
         assert animation.n_frames == 2
 
 
@@ -49,3 +47,4 @@ def test_a_model_without_a_prior_has_no_draws(tmp_path):
     model = build_model(model="dae", **SMALL)
     progress.write_frame(Run(tmp_path), 1, model, progress.shown_images(data.load_dataset("digits")), "unit")
     assert Image.open(Run(tmp_path).frames()[1]).height == 3 * 9 - 1
+    assert progress.rows_of(model) == ROWS[:3] and progress.rows_of(build_model(model="vae", **SMALL)) == ROWS

@@ -105,10 +105,11 @@ def test_means_and_spreads_stand_beside_the_published_numbers():
 
 def test_every_variant_has_its_difference_from_the_vae():
     found = [Difference("neg_elbo", "dvae", (5.0, 3.0), (0, 1), (3.0, 5.0), (3.5, 4.5)), difference("reconstruction")]
-    lines = variants_table({"vae": {"model": "vae"}, "dvae": {"model": "dvae"}}, ROWS, found, {}).splitlines()
+    labels = {"vae": "VAE", "dvae": "DVAE"}
+    lines = variants_table({"vae": {"model": "vae"}, "dvae": {"model": "dvae"}}, ROWS, found, {}, labels).splitlines()
     assert lines[2] == "| vae | 2 | 71.00 ± 1.41 | 20.00 ± 0.00 | 91.00 ± 1.41 | 3.00 ± 1.41 % |  | | | |  |"
     assert lines[3].endswith("| 2.00 ± 0.00 % | 2 | +4.00 | +3.00 to +5.00 | +3.50 to +4.50 | higher |")
-    assert "- dvae: model dvae" in lines
+    assert "- dvae (DVAE): model dvae" in lines
 
 
 def test_an_inner_vae_that_lies_below_the_curve_of_the_others_is_told_with_its_sign():

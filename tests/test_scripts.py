@@ -56,6 +56,7 @@ def test_train_says_what_runs_and_writes_a_whole_run_folder(trained):
     assert "python evaluate.py --checkpoint runs/digits-dvae-seed0" in out
     names = {p.name for p in (folder / "runs" / "digits-dvae-seed0").iterdir()}
     pictures = {"curves.png", "posterior.png", "reconstructions.png", "samples.png", "progress.png", "progress.gif", "frames"}
+    assert "story.png" in names and not (folder / "runs" / "digits-vae-seed0" / "story.png").exists()
     assert names == {
         "run.json",
         "history.csv",
@@ -64,6 +65,7 @@ def test_train_says_what_runs_and_writes_a_whole_run_folder(trained):
         "previous.safetensors",
         ".lock",
         "tensorboard",
+        "story.png",
         *pictures,
     }
     assert any((folder / "runs" / "digits-dvae-seed0" / "tensorboard" / "train").iterdir())

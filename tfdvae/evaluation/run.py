@@ -4,15 +4,16 @@ import dataclasses
 import functools
 import re
 
-from .. import build, corruptions, data, plots
+from .. import build, corruptions, curves, data, image_grids, labels, plots
 from ..errors import InputError
+from ..lettering import drawn
 from ..models.classifier import Classifier
 from ..runs import Run
 from ..runs.checkpoint import load_model
 from ..runs.files import expanded, write
 from . import codes, terms
 from .options import Options
-from .table import labels, table_csv, table_markdown
+from .table import table_csv, table_markdown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,28 +113,34 @@ def evaluate_run(trained, judge=None, options=Options()):  # noqa: B008, it is f
 
 def has_labels(dataset):
     """Return whether any test image has a label, so that a class can be judged."""
-    labels = dataset.parts[data.TEST].labels
-    return labels is not None and bool((labels != data.UNLABELLED).any())
+    classes = dataset.parts[data.TEST].labels
+    return classes is not None and bool((classes != data.UNLABELLED).any())
 
 
 def draw_outputs(trained):
     """Draw the first test images, their outputs, and the variances if the likelihood learns them; return images and outputs."""
-    model, params_dict = trained.model, trained.record["params"]
-    images, outputs = terms.reconstruction_grid(model, trained.dataset.test(terms.BATCH))
-    columns = {"test images": images, f"{params_dict['model']} outputs": outputs}
-    trained.run.write_picture("test_grid.png", plots.grids(columns, params_dict["pixel_range"]))
+    model = trained.model
+    images, outputs = terms.reconstruction_grid(model, trained.dataset.test(terms.GRID))
+    draw_strips(trained, "test_grid.png", {"test images": images, "outputs": outputs}, "test images, and the outputs for them")
     if model.generates and model.likelihood.learns_variance:
         image_variances, samples, sample_variances = terms.predicted_variances(model, images)
-        columns = {
+        rows = {
             "test images": images,
-            "predicted variances": image_variances,
-            "samples, pixel by pixel": samples,
-            "their variances": sample_variances,
+            "predicted variances of their pixels": image_variances,
+            "draws from the prior, sampled": samples,
+            "predicted variances of their pixels ": sample_variances,
         }
         scale = (0.0, max(image_variances.max(), sample_variances.max()))
-        picture = plots.grids(columns, params_dict["pixel_range"], limits=(None, scale, None, scale))
-        trained.run.write_picture("test_variance.png", picture)
+        limits = (None, scale, None, scale)
+        draw_strips(trained, "test_variance.png", rows, "variances that the model predicts for pixels", limits=limits)
     return images, outputs
+
+
+def draw_strips(trained, name, rows, about, **settings):
+    """Write a picture of strips into a run's folder, with a title that says what it is `about`."""
+    title = f"{labels.run_title(trained.record['params'], trained.run.path)}: {about}"
+    settings = {"pixel_range": trained.record["params"]["pixel_range"]} | settings
+    trained.run.write_picture(name, image_grids.strips(rows, title, **settings))
 
 
 def probe_codes(trained):
@@ -141,7 +148,8 @@ def probe_codes(trained):
     model, dataset = trained.model, trained.dataset
     train, test = dataset.in_order(data.TRAIN, terms.BATCH), dataset.test(terms.BATCH)
     errors, test_codes, classes = codes.probe_codes(model, train, test, codes.max_fit_images(dataset.image_shape))
-    title = f"codes of {len(test_codes):,} test images" + ("" if model.latent_dim <= 2 else ", t-SNE")
+    about = f"codes of {len(test_codes):,} test images" + ("" if model.latent_dim <= 2 else ", placed by t-SNE")
+    title = f"{labels.run_title(trained.record['params'], trained.run.path)}:\n{about}"
     picture = plots.scatter(codes.in_two_dimensions(test_codes), classes, dataset.class_names, title)
     trained.run.write_picture("test_codes.png", picture)
     return errors
@@ -149,11 +157,10 @@ def probe_codes(trained):
 
 def feed_corrupted(trained, corrupt):
     """Return every test image's reconstruction errors for its corrupted copy; draw the first images."""
-    params_dict = trained.record["params"]
-    corruption = build.build_corruption(corrupt, params_dict["pixel_range"])
+    corruption = build.build_corruption(corrupt, trained.record["params"]["pixel_range"])
     errors, shown = terms.corrupted_errors(trained.model, trained.dataset.test(terms.BATCH), corruption)
-    titles = ("test images", f"with {corrupt}", f"{params_dict['model']} outputs for them")
-    trained.run.write_picture("test_corrupted.png", plots.grids(dict(zip(titles, shown)), params_dict["pixel_range"]))
+    headings = ("test images", f"with {corrupt}", "outputs for the corrupted images")
+    draw_strips(trained, "test_corrupted.png", dict(zip(headings, shown)), f"test images with {corrupt}, and the outputs for them")
     return errors
 
 
@@ -164,8 +171,9 @@ def compare_gates(trained):
         return {}
     variances = dataset.pixel_variances(data.TEST, terms.BATCH)
     errors, (corrupted, gate, best) = terms.optimal_denoising(model, dataset.test(terms.BATCH), variances)
-    columns = {"corrupted test images": corrupted, "learned gate": gate, "best gate, of the true variance": best}
-    trained.run.write_picture("test_gate.png", plots.grids(columns, "real", limits=(None, (0.0, 1.0), (0.0, 1.0))))
+    rows = {"corrupted test images": corrupted, "learned gate": gate, "best gate, of the true variance": best}
+    limits = (None, (0.0, 1.0), (0.0, 1.0))
+    draw_strips(trained, "test_gate.png", rows, "the gate that multiplies a corrupted image", limits=limits)
     return {"optimal_mse": errors}
 
 
@@ -196,13 +204,14 @@ def file_prefixes(datasets):
 
 def draw_comparison(evaluations, folder, prefix):
     """Compare runs on one dataset: draw the curves, one plot per term, and the outputs for the same test images."""
-    labelled = dict(zip(labels(evaluations), evaluations))
+    names = labels.run_labels([(evaluation.params_dict, evaluation.run.path) for evaluation in evaluations])
+    labelled = dict(zip(names, evaluations))
     params_dict = evaluations[0].params_dict
     histories = {label: evaluation.run.read_history() for label, evaluation in labelled.items()}
     for term in ("reconstruction", "kl", "neg_elbo"):
         histories_with_term = {label: rows for label, rows in histories.items() if rows and f"val_{term}" in rows[0]}
         if histories_with_term:
-            write(folder / f"{prefix}{term}.png", plots.compared_curves(histories_with_term, term, params_dict["dataset"]))
-    outputs = {f"{label} outputs": evaluation.grid[1] for label, evaluation in labelled.items()}
-    columns = {"test images": evaluations[0].grid[0]} | outputs
-    write(folder / f"{prefix}grid.png", plots.grids(columns, params_dict["pixel_range"]))
+            write(folder / f"{prefix}{term}.png", curves.compared_curves(histories_with_term, term, params_dict["dataset"]))
+    rows = {"test images": evaluations[0].grid[0]} | {label: evaluation.grid[1] for label, evaluation in labelled.items()}
+    title = f"{drawn(params_dict['dataset'])}: test images, and the outputs of each run for them"
+    write(folder / f"{prefix}grid.png", image_grids.strips(rows, title, params_dict["pixel_range"]))

@@ -156,14 +156,16 @@ def prior_images(model, n, pixel_range):
     return model.likelihood.sample(outputs, [0, 1]) if pixel_range == "real" else model.likelihood.mean(outputs)
 
 
+def has_manifold(model):
+    """Return whether `manifold` can be drawn: the latent is a plane under N(0, I)."""
+    return model.latent_dim == 2 and isinstance(model.prior, StandardNormal)
+
+
 def manifold(model):
     """Return the mean images over a 2-d latent, (MANIFOLD_SIDE^2, H, W, C): each coordinate runs through equal quantiles of N(0, 1).
 
-    The second coordinate falls from row to row, the first rises from column to column (Kingma & Welling 2014, figure 4). Return None for
-    another prior or a latent of another size.
+    The second coordinate falls from row to row, the first rises from column to column (Kingma & Welling 2014, figure 4).
     """
-    if model.latent_dim != 2 or not isinstance(model.prior, StandardNormal):
-        return None
     quantiles = scipy.stats.norm.ppf((np.arange(MANIFOLD_SIDE) + 0.5) / MANIFOLD_SIDE).astype(np.float32)
     first, second = np.meshgrid(quantiles, quantiles[::-1])
     return model.decode(tf.constant(np.stack([first.ravel(), second.ravel()], axis=-1))).numpy()

@@ -68,16 +68,30 @@ class DVAE(VAE):
         return self.likelihood.mean(self.decoder(latents))
 
     def output_of_latents(self, latents):
-        _, outputs = self.denoise(self.decode_vae(latents))
-        return outputs
+        return self.decode_both(latents)[1]
+
+    def decode_both(self, latents, training=False):
+        """Return the likelihood's parameters of the VAE's output and of the final output, and the DAE's hidden vector."""
+        vae_outputs = self.decoder(latents, training=training)
+        distorted = self.likelihood.mean(vae_outputs)
+        hidden, outputs = self.denoise(distorted if self.propagate else tf.stop_gradient(distorted), training)
+        return vae_outputs, outputs, hidden
+
+    def both_outputs(self, images, seed=None):
+        """Return the likelihood's parameters of the VAE's output and of the final output, of one sample of z per image.
+
+        Args:
+            images: (B, H, W, C); not checked.
+            seed: as in `reconstruct`; with the same seed the second is `output`.
+        """
+        mean, log_variance = self.posterior(images)
+        return self.decode_both(mean if seed is None else self.draw_latent(mean, log_variance, seed)[0])[:2]
 
     def loss_terms(self, images, labels=None, training=False, seed=None):
         hidden = self.encoder(images, training=training)
         mean, log_variance = self.posterior_of(hidden)
         latents, noise = self.draw_latent(mean, log_variance, seed)
-        vae_outputs = self.decoder(latents, training=training)
-        distorted = self.likelihood.mean(vae_outputs)
-        dae_hidden, outputs = self.denoise(distorted if self.propagate else tf.stop_gradient(distorted), training)
+        vae_outputs, outputs, dae_hidden = self.decode_both(latents, training)
         terms = {
             "reconstruction": self.likelihood.negative_log_likelihood(images, outputs),
             "vae_reconstruction": self.likelihood.negative_log_likelihood(images, vae_outputs),

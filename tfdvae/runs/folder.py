@@ -34,7 +34,7 @@ from .record import history_of, read_record
 RECORD, HISTORY, BEST, LAST, PREVIOUS = "run.json", "history.csv", "best.safetensors", "last.safetensors", "previous.safetensors"
 METRICS, PER_IMAGE, TENSORBOARD, FRAMES = "metrics.json", "per_image.npz", "tensorboard", "frames"
 PICTURES = (
-    *("curves.png", "posterior.png", "reconstructions.png", "samples.png", "manifold.png", "progress.png", "progress.gif"),
+    *("story.png", "curves.png", "posterior.png", "reconstructions.png", "samples.png", "manifold.png", "progress.png", "progress.gif"),
     "test_grid.png",
 )
 OPTIONAL_PICTURES = ("test_codes.png", "test_corrupted.png", "test_variance.png", "test_gate.png")  # of some evaluations

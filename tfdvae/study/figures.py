@@ -7,20 +7,22 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ..curves import marked
 from ..lettering import drawn, drawn_apart
-from ..plots import COLOURS, clip_early_epochs, label_axis, png
+from ..plots import COLOURS, clip_early_epochs, label_epochs, png
 from .comparison import along_curve
 
 MARKS = "osD^v<>PX*hpd"
+DOT = {"marker": "o", "markersize": 3, "linestyle": "none"}
 LINES = ("-", "--", ":", "-.")
-PANELS = {
-    "reconstruction": "reconstruction (nats per image)",
-    "neg_elbo": "−ELBO (nats per image)",
-    "error": "classifier error on outputs (%)",
+PANELS = {  # term -> title and unit
+    "reconstruction": ("reconstruction error", "nats per image"),
+    "neg_elbo": ("−ELBO (reconstruction error + KL)", "nats per image"),
+    "error": ("classifier error on outputs", "%"),
 }
-AT_EQUAL_RATE = {  # kinds of differences that have a panel
+AT_EQUAL_RATE = {  # kinds of differences that have a panel -> title and unit
     "reconstruction": PANELS["reconstruction"],
-    "error": "classifier error on outputs (percentage points)",
+    "error": ("classifier error on outputs", "percentage points"),
 }
 
 
@@ -50,7 +52,7 @@ def rate_distortion(points, curve, name):
                 "reconstruction" if term == "neg_elbo" else term
             )  # -ELBO is not monotone: interpolate the distortion and add the rate
             values = along_curve(rates, [point[distortion].mean() for point in through])(line) + (line if term == "neg_elbo" else 0.0)
-            axis.plot(line, scale * values, color="0.6", linewidth=1.2, label="the VAE's curve", zorder=1)
+            axis.plot(line, scale * values, color="0.6", linewidth=1.2, label="curve of VAEs of several β", zorder=1)
         for variant, (label, colour, mark, _) in looks(points).items():
             rate, value = points[variant]["kl"], scale * points[variant][term]
             spread = [values.std(ddof=1) if len(values) > 1 else None for values in (rate, value)]
@@ -66,10 +68,11 @@ def rate_distortion(points, curve, name):
                 capsize=2,
                 label=label,
             )
+        axis.set_title(f"{PANELS[term][0]} over the rate", fontsize=11)
         axis.set_xlabel("KL divergence, the rate (nats per image)")
-        axis.set_ylabel(PANELS[term])
+        axis.set_ylabel(f"{PANELS[term][1]};  ← lower is better")
         axis.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(f"study {drawn(name)}, test set; bars are standard deviations over seeds")
+    figure.suptitle(f"study {drawn(name)}: means over the test set; bars are standard deviations over seeds")
     beside.axis("off")
     handles, labels = axes[0].get_legend_handles_labels()
     marks = [handle[0] if isinstance(handle, ErrorbarContainer) else handle for handle in handles]  # without bars across them
@@ -77,11 +80,11 @@ def rate_distortion(points, curve, name):
     return png(figure)
 
 
-def gaps(differences):
-    """Draw distances from the VAE's curve at equal rate with both intervals, one panel a kind."""
+def gaps(differences, name):
+    """Draw distances from the VAE's curve at equal rate with both intervals, one panel a kind; `name` is the study's."""
     kinds = [kind for kind in AT_EQUAL_RATE if any(d.kind == kind for d in differences)]
     rows = max(sum(d.kind == kind for d in differences) for kind in kinds)
-    figure = Figure(figsize=(5.2 * len(kinds), 1.4 + 0.45 * rows), layout="constrained")
+    figure = Figure(figsize=(6.4 * len(kinds), 2.0 + 0.45 * rows), layout="constrained")
     for axis, kind in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds):
         shown = [d for d in differences if d.kind == kind][::-1]
         scale = 100.0 if kind == "error" else 1.0
@@ -92,23 +95,29 @@ def gaps(differences):
             axis.plot(scale * d.mean, y, "o", color="black", markersize=5)
             axis.plot([scale * value for value in d.per_seed], [y] * len(d.per_seed), "|", color="0.4", markersize=7)
         axis.axvline(0.0, color="0.6", linewidth=1)
-        axis.set_yticks(range(len(shown)), [f"{drawn(d.variant, 24)} (n = {len(d.seeds)})" for d in shown])
+        axis.set_yticks(range(len(shown)), [f"{drawn(d.variant)} (n = {len(d.seeds)})" for d in shown])
         axis.set_ylim(-0.5, len(shown) - 0.5)
-        axis.set_xlabel(AT_EQUAL_RATE[kind] + "\nminus the VAE's at the same rate; left is better")
+        title, unit = AT_EQUAL_RATE[kind]
+        axis.set_title(title, fontsize=11)
+        axis.set_xlabel(f"difference from a VAE of the same rate ({unit})\n← better          worse →")
         axis.spines[["top", "right"]].set_visible(False)
-    labels = ("95 % over seeds (t)", "95 % over test images (bootstrap)")
-    lines = [Line2D([], [], color=colour, linewidth=2, label=label) for colour, label in zip(COLOURS, labels)]
-    figure.legend(handles=lines, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    figure.suptitle(f"study {drawn(name)}: is a variant better than a VAE of the same KL divergence? The line at 0 is the VAE.")
+    styles = ((COLOURS[0], "-", "", "95 % over seeds (t)"), (COLOURS[1], "-", "", "95 % over test images (bootstrap)"))
+    styles += (("black", "", "o", "mean over n seeds"), ("0.4", "", "|", "one seed"))
+    lines = [Line2D([], [], color=colour, linestyle=line, marker=mark, label=label) for colour, line, mark, label in styles]
+    figure.legend(handles=lines, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
     return png(figure)
 
 
-def curves(histories, term, label):
-    """Draw a validation term over the epochs: the mean over seeds, and between the lowest and the highest a band.
+def curves(histories, term, title):
+    """Draw a validation term over the epochs: the mean over seeds, between the lowest and the highest a band, and the best epochs.
 
     Args:
         histories: variant -> list of histories, one a seed.
+        term: of the objective.
+        title: of the figure.
     """
-    figure = Figure(figsize=(7.0, 4.0), layout="constrained")
+    figure = Figure(figsize=(8.4, 4.2), layout="constrained")
     axis = figure.subplots()
     drawn = []
     for variant, (name, colour, _, line) in looks(histories).items():
@@ -116,8 +125,11 @@ def curves(histories, term, label):
         epochs = np.arange(1, values.shape[1] + 1)
         axis.plot(epochs, values.mean(axis=0), line, color=colour, linewidth=1.4, label=name)
         axis.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2, linewidth=0)
+        axis.plot(*zip(*(marked(history, term) for history in histories[variant])), **DOT, color=colour)
         drawn.extend(values.ravel())
-    label_axis(axis, label)
+    axis.plot([], [], **DOT, color="0.4", label="best epoch of a seed (lowest loss)")
+    label_epochs(axis, "nats per image")
     clip_early_epochs(axis, drawn)
+    axis.set_title(title, fontsize=11)
     figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     return png(figure)

@@ -4,14 +4,17 @@ The same results make the same files, byte for byte; nothing in them depends on 
 """
 
 import csv
+import dataclasses
 import io
 import math
 import pathlib
 
 import numpy as np
 
-from .. import plots
-from ..lettering import markdown
+from .. import image_grids
+from ..curves import TITLES
+from ..labels import variant_labels
+from ..lettering import drawn, markdown
 from ..runs import files
 from . import figures, sections, tables
 from .comparison import bound_differences, denoising_differences, differences
@@ -38,6 +41,7 @@ def write(folder, name, study, results, judge_record):
     missing = [key for key in study.runs() if key not in results]
     results = {key: results[key] for key in sorted(results, key=lambda key: (order.index(key[0]), key[1]))}
     variants = {variant: changes for variant, (changes, _) in study.variants.items()}
+    labels = variant_labels(variants, {variant: study.run_dict(variant, 0) for variant in variants})
     rows = [row_of(*key, result) for key, result in results.items()]
     per_image = {key: compared_terms(result) for key, result in results.items()}
     of_variants = differences(per_image, curve)
@@ -49,7 +53,7 @@ def write(folder, name, study, results, judge_record):
     bounds = {term: {d.variant: d for d in bound_differences(per_image, term)} for term in terms}
 
     files.write(folder / "runs.csv", runs_csv(rows))
-    draw(folder / FIGURES, name, order, curve, results, rows, at_equal_rate)
+    draw(folder / FIGURES, name, order, curve, results, rows, at_equal_rate, labels)
     parts = [
         f"# Study {markdown(name)}: does denoising help?",
         *filter(None, [sections.answer(at_equal_rate, len(curve) == 2)]),
@@ -61,7 +65,7 @@ def write(folder, name, study, results, judge_record):
         tables.published_table(study.params_dict["dataset"], rows, results),
         *(["## The published claims", claims] if (claims := tables.claims_table(per_image, variants)) else []),
         "## Every variant",
-        tables.variants_table(variants, rows, of_variants, results),
+        tables.variants_table(variants, rows, of_variants, results, labels),
         *(["## Likelihood", tables.bounds_table(results, bounds)] if bounds else []),
         "## Over training",
         sections.curves_section(rows, results, study.convergence_tolerance),
@@ -118,20 +122,35 @@ def runs_csv(rows):
     return text.getvalue()
 
 
-def draw(folder, name, order, curve, results, rows, at_equal_rate):
-    """Draw every figure of the report into a folder."""
+def draw(folder, name, order, curve, results, rows, at_equal_rate, labels):
+    """Draw every figure of the report into a folder. `labels` has the names of variants in figures."""
     variants = [variant for variant in order if any(variant == key[0] for key in results)]
-    points = {variant: {term: tables.values_of(rows, variant, term) for term in ("kl", *figures.PANELS)} for variant in variants}
-    files.write(folder / "rate_distortion.png", figures.rate_distortion(points, curve, name))
+    points = {labels[v]: {term: tables.values_of(rows, v, term) for term in ("kl", *figures.PANELS)} for v in variants}
+    files.write(folder / "rate_distortion.png", figures.rate_distortion(points, [labels[variant] for variant in curve], name))
     (folder / "gaps.png").unlink(missing_ok=True)
     if at_equal_rate:
-        files.write(folder / "gaps.png", figures.gaps(at_equal_rate))
-    histories = {variant: [result.history for key, result in results.items() if key[0] == variant] for variant in variants}
-    for term, label in sections.CURVES.items():
-        files.write(folder / f"{term}.png", figures.curves(histories, term, f"validation {label} (nats per image)"))
-    first = {variant: next(result for key, result in results.items() if key[0] == variant) for variant in variants}
-    originals = next(iter(first.values())).pictures["images"]
-    for title, columns in (("outputs", {"test images": originals}), ("samples", {})):
-        columns |= {variant: result.pictures[title] for variant, result in first.items() if title in result.pictures}
-        shown = {variant: images[: SIDE * SIDE].astype(np.float32) / 255.0 for variant, images in columns.items()}
-        files.write(folder / f"{title}.png", plots.grids(shown, side=SIDE))
+        shown = [dataclasses.replace(d, variant=labels[d.variant]) for d in at_equal_rate]
+        files.write(folder / "gaps.png", figures.gaps(shown, name))
+    histories = {labels[variant]: [result.history for key, result in results.items() if key[0] == variant] for variant in variants}
+    for term in sections.CURVES:
+        title = f"study {drawn(name)}: {TITLES[term]}, validation images"
+        files.write(folder / f"{term}.png", figures.curves(histories, term, title))
+    draw_images(folder, name, {labels[v]: next(result for key, result in results.items() if key[0] == v) for v in variants})
+
+
+def draw_images(folder, name, first):
+    """Draw outputs and samples of the first run of every variant, label -> `Result`."""
+    pictures = {
+        title: {label: as_unit(result.pictures[title]) for label, result in first.items() if title in result.pictures}
+        for title in ("outputs", "samples")
+    }
+    rows = {"test images": as_unit(next(iter(first.values())).pictures["images"])} | pictures["outputs"]
+    title = f"study {drawn(name)}: the first test images, and the outputs of each variant for them"
+    files.write(folder / "outputs.png", image_grids.strips(rows, title))
+    columns = {label: images[: SIDE * SIDE] for label, images in pictures["samples"].items()}
+    files.write(folder / "samples.png", image_grids.grids(columns, f"study {drawn(name)}: images made of draws from the prior", side=SIDE))
+
+
+def as_unit(images):
+    """Return images of bytes in [0, 1]."""
+    return images.astype(np.float32) / 255.0

@@ -64,8 +64,11 @@ def likes_of(variants):
     }
 
 
-def variants_table(variants, rows, differences, results):
-    """Return every variant's numbers, its difference from the VAE of β = 1, its parameters, and the notes on its numbers."""
+def variants_table(variants, rows, differences, results, labels):
+    """Return every variant's numbers, its difference from the VAE of β = 1, its parameters, and the notes on its numbers.
+
+    `labels` has the names of variants in figures.
+    """
     lines = [
         "| variant | seeds | reconstruction | KL | −ELBO | classifier error "
         "| pairs | −ELBO minus the vae's | 95 %, over seeds | over test images | |",
@@ -77,8 +80,12 @@ def variants_table(variants, rows, differences, results):
         n = sum(row["variant"] == variant for row in rows)
         compared = difference_cells(against[variant], unit="") if variant in against else " | | | | "
         lines.append(f"| {markdown(variant)} | {n} | {' | '.join(spread_cells(rows, variant))} | {compared} |")
-    text = "Mean ± standard deviation over seeds. Differences are only for seeds that both variants have. What each variant changes:\n"
-    listed = [f"- {markdown(v)}: {', '.join(f'{name} {markdown(value)}' for name, value in variants[v].items())}" for v in finished]
+    text = (
+        "Mean ± standard deviation over seeds. Differences are only for seeds that both variants have. The list has the variants, in "
+        "brackets their names in figures, and the parameters that they change:\n"
+    )
+    changes = {v: ", ".join(f"{name} {markdown(value)}" for name, value in variants[v].items()) for v in finished}
+    listed = [f"- {markdown(v)} ({markdown(labels[v])}): {changes[v]}" for v in finished]
     notes = dict.fromkeys(f"Note: {note}." for result in results.values() for note in result.notes)
     return "\n".join([*lines, "", text, *listed, *(f"\n{note}" for note in notes)])
 

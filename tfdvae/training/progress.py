@@ -6,12 +6,14 @@ frames.
 
 import io
 import itertools
+import textwrap
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image, ImageDraw
+from matplotlib.font_manager import findfont
+from PIL import Image, ImageDraw, ImageFont
 
-from .. import plots
+from .. import image_grids
 from ..data import images_of
 from ..evaluation.terms import prior_images
 from ..models.base import TEST_SEED
@@ -19,7 +21,10 @@ from ..models.base import TEST_SEED
 SIDE = 8  # images in a row
 FIGURE_EPOCHS = (1, 2, 5, 10, 20, 30, 50)  # epochs in the figure, besides the last epoch
 MAX_FRAMES = 100  # in the animation
-SCALE_TO = 480  # pixels; the animation is enlarged to about this width
+SCALE_TO = (480, 70)  # pixels, about the width of the frames in the animation and the height of one of their rows, at most
+MARGIN, HEADING = 92, 24  # pixels of the labels at the left of the animation, and above it
+HEADING_WIDTH = 160  # pixels of "epoch 1000 of 1000"
+FONT = ImageFont.truetype(findfont("DejaVu Sans"), 12)  # which matplotlib brings
 
 
 def shown_images(dataset):
@@ -33,8 +38,8 @@ def write_frame(run, epoch, model, images, pixel_range):
     rows = [images, model.likelihood.mean(outputs), model.likelihood.sample(outputs, seed=[TEST_SEED, 1])]
     if model.generates:
         rows += tf.split(prior_images(model, 2 * len(images), pixel_range), 2)
-    low, high, colours = plots.RANGES[pixel_range]
-    tiles = plots.mosaic(tf.concat(rows, axis=0), low, high, side=len(images))
+    low, high, colours = image_grids.RANGES[pixel_range]
+    tiles = image_grids.mosaic(tf.concat(rows, axis=0), low, high, side=len(images))
     if tiles.ndim == 2:
         tiles = colours(tiles)[..., :3]
     content = io.BytesIO()
@@ -43,41 +48,56 @@ def write_frame(run, epoch, model, images, pixel_range):
 
 
 def rows_of(model):
-    """Name the rows of a model's frames, from the top."""
-    return "images, outputs, outputs sampled pixel by pixel" + (", draws from the prior" if model.generates else "")
+    """Return (label, number of rows) of a model's frames, from the top."""
+    return [("images", 1), ("outputs", 1), ("outputs, sampled", 1), *([("draws from the prior", 2)] if model.generates else [])]
 
 
-def figure(run, name, rows):
-    """Draw the frames of some epochs side by side; `rows` comes from `rows_of`."""
+def figure(run, rows, title):
+    """Draw the frames of some epochs side by side, as the bytes of a PNG; `rows` comes from `rows_of`."""
     frames = run.frames()
-    if not frames:
-        return
     last = max(frames)
     shown = {epoch: Image.open(io.BytesIO(frames[epoch].read_bytes())) for epoch in sorted({*FIGURE_EPOCHS, last}) if epoch in frames}
     if len(shown) > 6:  # too many for a page
         shown = {epoch: shown[epoch] for epoch in (*list(shown)[:-1:2], last)}
-    run.write_picture(name, plots.frames({f"epoch {epoch}": np.asarray(image) for epoch, image in shown.items()}, f"rows: {rows}"))
+    return image_grids.frames({f"epoch {epoch}": np.asarray(image) for epoch, image in shown.items()}, rows, title)
 
 
-def animation(run, name, rows):
-    """Write an animated GIF of at most `MAX_FRAMES` frames, which shows the last frame longer; `rows` comes from `rows_of`."""
+def animation(run, rows):
+    """Return an animated GIF of at most `MAX_FRAMES` frames, which shows the last frame longer; `rows` comes from `rows_of`."""
     frames = run.frames()
-    if not frames:
-        return
     epochs = sorted(frames)
     thinned = sorted({epochs[round(i)] for i in np.linspace(0, len(epochs) - 1, min(MAX_FRAMES, len(epochs)))})
-    pictures = [_captioned(frames[epoch], f"epoch {epoch}: {rows}") for epoch in thinned]
+    labelled = _labelled(rows, frames[epochs[0]])
+    pictures = [_with_frame(labelled, frames[epoch], f"epoch {epoch} of {epochs[-1]}") for epoch in thinned]
     content = io.BytesIO()
     durations = [*itertools.repeat(150, len(pictures) - 1), 2000]  # milliseconds
     pictures[0].save(content, format="gif", save_all=True, append_images=pictures[1:], duration=durations, loop=0)
-    run.write_picture(name, content.getvalue())
+    return content.getvalue()
 
 
-def _captioned(path, caption):
-    with Image.open(path) as image:
-        scale = max(1, round(SCALE_TO / image.width))
-        enlarged = image.convert("RGB").resize((scale * image.width, scale * image.height), Image.Resampling.NEAREST)
-    framed = Image.new("RGB", (enlarged.width, enlarged.height + 16), "white")
-    framed.paste(enlarged, (0, 16))
-    ImageDraw.Draw(framed).text((2, 2), caption, fill="black")
-    return framed.convert("P", palette=Image.Palette.ADAPTIVE)
+def _labelled(rows, path):
+    """Return an empty picture with labels at the left of the rows, and the box of the frame in it."""
+    with Image.open(path) as frame:
+        width, height = frame.size
+    of_row = height / sum(number for _, number in rows)
+    scale = min(SCALE_TO[0] / width, SCALE_TO[1] / of_row)
+    if scale > 1:
+        scale = round(scale)
+    width, height = round(scale * width), round(scale * height)
+    picture = Image.new("RGB", (MARGIN + max(width, HEADING_WIDTH), HEADING + height), "white")
+    for label, middle in image_grids.row_labels(rows, height):
+        text = textwrap.fill(label, 12)
+        ImageDraw.Draw(picture).multiline_text((MARGIN - 8, HEADING + middle), text, "black", FONT, anchor="rm", align="right")
+    return picture, (MARGIN, HEADING, MARGIN + width, HEADING + height)
+
+
+def _with_frame(labelled, path, heading):
+    """Return a copy of a labelled picture with a frame in its box and a heading above, in few colours."""
+    (empty, box), (left, top, right, bottom) = labelled, labelled[1]
+    picture = empty.copy()
+    with Image.open(path) as frame:
+        sharp = right - left >= frame.width
+        resampling = Image.Resampling.NEAREST if sharp else Image.Resampling.BOX
+        picture.paste(frame.convert("RGB").resize((right - left, bottom - top), resampling), box)
+    ImageDraw.Draw(picture).text((left, top - 6), heading, "black", FONT, anchor="ls")
+    return picture.convert("P", palette=Image.Palette.ADAPTIVE)

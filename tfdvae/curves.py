@@ -84,10 +84,10 @@ def compared_curves(histories, term, title=""):
     axis.plot([], [], **DOT, color="0.4", label="best epoch (lowest loss)")
     label_epochs(axis, unit(term))
     clip_early_epochs(axis, values)
-    axis.set_title(f"{drawn(title, 40)}: {TITLES[term]}, validation images", fontsize=11)
+    figure.suptitle(f"{drawn(title, 40)}: {TITLES[term]}, validation images", fontsize=11)
     entries = len(axis.get_legend_handles_labels()[0])
     figure.set_figheight(max(3.9, 1.0 + 0.21 * entries))  # inches; a legend higher than the axes would leave them no room
-    figure.legend(loc="outside right upper", frameon=False, fontsize=9)
+    axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=9)  # below the title, not beside it
     return png(figure)
 
 

@@ -130,6 +130,6 @@ def curves(histories, term, title):
     axis.plot([], [], **DOT, color="0.4", label="best epoch of a seed (lowest loss)")
     label_epochs(axis, "nats per image")
     clip_early_epochs(axis, drawn)
-    axis.set_title(title, fontsize=11)
-    figure.legend(loc="outside right upper", frameon=False, fontsize=8)
+    figure.suptitle(title, fontsize=11)
+    axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8)  # below the title, not beside it
     return png(figure)

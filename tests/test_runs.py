@@ -12,7 +12,7 @@ from conftest import ROOT
 import params
 import tfdvae
 from tfdvae.errors import InputError
-from tfdvae.runs import Run, checkpoint, files, lock, origin, record, start
+from tfdvae.runs import Run, checkpoint, files, lock, names, origin, record, start
 from tfdvae.runs import folder as runs
 from tfdvae.version import FORMAT
 
@@ -160,7 +160,7 @@ def test_forged_metadata_of_the_best_weights_are_refused(run, metadata):
 def test_a_run_folder_has_a_name_that_every_program_can_write(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     values = PARAMS | {"run_dir": "", "dataset": "folder:/a/caf\udce9\n|$_$"}
-    assert next(start.new_runs(values)).path.name == "caf--|$_$-dvae-seed0"
+    assert next(names.new_folders(values)).name == "caf--|$_$-dvae-seed0"
     with (
         pytest.raises(InputError, match=r"run_dir: received runs/caf\\xe9; expected a path in UTF-8"),
         start.claimed(PARAMS | {"run_dir": "runs/caf\udce9"}),
@@ -170,7 +170,7 @@ def test_a_run_folder_has_a_name_that_every_program_can_write(tmp_path, monkeypa
 
 def test_new_runs_count_up(tmp_path, monkeypatch):
     def name(folder="", **values):
-        return str(next(start.new_runs(PARAMS | values, folder)))
+        return str(next(names.new_folders(PARAMS | values, folder)))
 
     monkeypatch.chdir(tmp_path)
     for expected in ("runs/mnist-dvae-seed1", "runs/mnist-dvae-seed1-2", "runs/mnist-dvae-seed1-3"):
@@ -179,6 +179,40 @@ def test_new_runs_count_up(tmp_path, monkeypatch):
     for dataset, expected in (("folder:../my/cats/", "cats"), ("emnist/letters:3.0.0", "emnist-letters-3.0.0"), ("folder:/", "folder")):
         assert name(dataset=dataset) == f"runs/{expected}-dvae-seed0"
     assert name("mnist_linear", model="ae") == "runs/mnist_linear-ae-seed0"
+
+
+@pytest.mark.parametrize(
+    "changes, expected",
+    [
+        ({"network": "mlp"}, "mlp-"),
+        ({"network": "linear"}, "network-linear-"),  # a schedule can be linear, too
+        ({"likelihood": "gaussian"}, "likelihood-gaussian-"),  # and a corruption gaussian
+        ({"likelihood": "gaussian_fixed", "prior": "vampprior"}, "gaussian_fixed-vampprior-"),
+        ({"precision": "auto"}, "precision-auto-"),
+        ({"precision": "float32"}, "float32-"),
+        ({"kl_weight": 0.5, "epochs": 5, "network": "mlp"}, "mlp-epochs5-kl-weight0.5-"),  # in one order, however they are given
+        ({"learning_rate": 1e-9, "kl_weight": 1e9, "sigma": 0.123456789012}, "kl-weight1000000000-learning-rate1e-09-sigma0.123456789012-"),
+        ({"share_encoder": False, "gate": True}, "gate-no-share-encoder-"),
+        ({"channels": (4, 8), "hidden_units": []}, "channels4x8-hidden-units-own-"),
+        (
+            {"corruption": "salt_and_pepper:0.1", "kl_schedule": "wait:-90:0.0005"},
+            "corruption-salt_and_pepper0.1-kl-schedule-wait-90-0.0005-",
+        ),
+        ({"background": "rgb(1, 2, 3)", "binarize": "sample"}, "background-rgb-1-2-3-binarize-sample-"),
+        ({"background": "#ff8000"}, "background-ff8000-"),
+        ({"seed": 3, "run_dir": "", "memory_limit": 9.0, "dataset": "digits", "model": "vae"}, ""),
+    ],
+)
+def test_a_run_is_named_after_what_was_changed(changes, expected):
+    values = PARAMS | {"dataset": "digits", "model": "vae"} | changes
+    assert names.folder_name(values, "", tuple(changes)) == f"digits-vae-{expected}seed{values['seed']}"
+    assert names.folder_name(values, "", tuple(reversed(changes))) == names.folder_name(values, "", tuple(changes))
+
+
+def test_a_long_name_is_cut_between_its_parts():
+    values = PARAMS | {"dataset": "folder:" + "a" * 200, "hidden_units": (1024,) * 64, "network": "mlp", "kl_weight": 0.5}
+    name = names.folder_name(values, "", ("hidden_units", "network", "kl_weight", "epochs"))
+    assert name == f"{'a' * 50}-dvae-mlp-epochs60-and2more-seed0" and len(name) <= names.LONGEST
 
 
 def written_by(run, version, number):

@@ -1,42 +1,52 @@
 """Where a new run goes, and with which parameters a run goes on."""
 
 import contextlib
-import itertools
 import os
-import pathlib
-import re
 
 from ..errors import InputError, legible, printable
+from ..interrupts import Interrupted
 from ..rules import are_own_images
 from .files import check_writable
 from .folder import Run
+from .names import new_folders
 
 
 @contextlib.contextmanager
-def claimed(params_dict, name=""):
+def claimed(params_dict, name="", changed=()):
     """Lock the folder of a run, so that nobody else trains in it: that of `run_dir`, or the first under runs/ that is not there yet.
 
     Args:
         params_dict: parameters of the run.
-        name: of a new folder, in place of the dataset's; see `new_runs`.
+        name, changed: for the name of a new folder; see `names.new_folders`.
     """
     if params_dict["run_dir"]:
         run = Run(params_dict["run_dir"])
         _check_encoding(run)
         check_writable(run.path, "run_dir")
         run.refuse_links("run_dir")
-        with run.locked():
+        with run.locked(), _kept(run):
             yield run
         return
-    for run in new_runs(params_dict, name):
+    for run in map(Run, new_folders(params_dict, name, changed)):
         check_writable(run.path, "run_dir")
         with contextlib.ExitStack() as stack:
             try:
                 stack.enter_context(run.locked(new=True))
             except FileExistsError:
                 continue  # another process was a moment faster
-            yield run
+            with _kept(run):
+                yield run
             return
+
+
+@contextlib.contextmanager
+def _kept(run):
+    """Let an interruption say how the run goes on."""
+    try:
+        yield
+    except Interrupted as interrupted:
+        interrupted.kept = run.resume_hint()
+        raise
 
 
 def _check_encoding(run):
@@ -47,19 +57,6 @@ def _check_encoding(run):
         raise InputError(
             f"run_dir: received {legible(run)}; expected a path in UTF-8, which TensorBoard's files need; choose another."
         ) from None
-
-
-def new_runs(params_dict, name=""):
-    """Yield runs/NAME-MODEL-seedN, -2, -3, ..., as far as they are not there yet; without a name it is the dataset's."""
-    dataset = params_dict["dataset"]
-    if dataset.startswith("folder:"):
-        dataset = pathlib.Path(dataset.removeprefix("folder:")).name or "folder"
-    dataset = re.sub("[/:\x00-\x1f\x7f\ud800-\udfff]", "-", dataset)  # control characters, and bytes that are not UTF-8
-    base = pathlib.Path("runs") / f"{name or dataset}-{params_dict['model']}-seed{params_dict['seed']}"
-    for count in itertools.count(1):
-        path = base if count == 1 else base.with_name(f"{base.name}-{count}")
-        if not path.exists():
-            yield Run(path)
 
 
 def goes_on(run_dir, resume, overwrite, named):

@@ -7,8 +7,9 @@ import studies
 from tfdvae.cli import exit_status, read_options
 from tfdvae.errors import InputError, reported_as_fault, unknown
 from tfdvae.interrupts import Interrupts
+from tfdvae.runs.closing import open_first
 from tfdvae.runs.files import check_writable, expanded
-from tfdvae.startup import import_tensorflow
+from tfdvae.startup import import_tensorflow, importing
 from tfdvae.study.plan import check_study
 
 
@@ -36,7 +37,7 @@ def main(
     runs=Options.runs,
     report_only=Options.report_only,
     interrupts=None,
-    before_import=None,
+    importer=None,
 ):
     """Make the missing runs of a study, and write its report.
 
@@ -44,7 +45,7 @@ def main(
         name: of the study.
         results, runs, report_only: see `Options`.
         interrupts: `Interrupts` that make a signal wait for the end of a step, or None.
-        before_import: function to call before TensorFlow is imported, or None.
+        importer: function that imports TensorFlow before anything else does, or None.
 
     Returns:
         The folder of the report.
@@ -62,9 +63,7 @@ def main(
     if not report_only:
         check_writable(training_folder.parent, "runs")
     interrupts = interrupts or Interrupts()
-    with interrupts.deferred():  # an import must not be interrupted
-        if before_import:
-            before_import()
+    with importing(interrupts, importer):
         from tfdvae.study import dispatch, report
         from tfdvae.study.results import read_judge
     with reported_as_fault(folder, lambda: "Finished runs are kept."):
@@ -73,8 +72,10 @@ def main(
         finished = dispatch.results_of(study, folder, "it is left out")
         if not finished:
             raise InputError(f"study: {name} has no finished run in {folder}; expected some; leave out --report-only to train them.")
+        print("Writing the report ...")
         report.write(folder, name, study, finished, read_judge(folder / "classifier", study.judge_run_dict()))
     print(f"{len(finished)} of {len(study.runs())} runs are in the report: {folder / 'report.html'}")
+    print(open_first(folder / "figures" / "rate_distortion.png", "reconstruction and KL of every run: lower left is better"))
     return str(folder)
 
 
@@ -86,7 +87,7 @@ def command_line(words):
         names, given = read_options(Options, words, prog="compare.py [STUDY]", description=description)
         if len(names) > 1:
             raise InputError(f"study: received {' '.join(names)}; expected one study, then options that begin with --.")
-        main(*names, **given, interrupts=interrupts, before_import=import_tensorflow)
+        main(*names, **given, interrupts=interrupts, importer=import_tensorflow)
 
     kept = "Run it again to go on where it was; with --report-only it reports on the finished runs."
     return exit_status("compare.py", work, kept)

@@ -2,15 +2,17 @@
 
 import contextlib
 import dataclasses
-import shlex
 import sys
 
 import params as parameters
+import studies
 from tfdvae.cli import exit_status, read_options
 from tfdvae.errors import InputError, reported_as_fault
 from tfdvae.evaluation.options import Options, checked
 from tfdvae.interrupts import Interrupts
-from tfdvae.startup import import_tensorflow
+from tfdvae.startup import import_tensorflow, importing
+from tfdvae.study.plan import next_comparison
+from tfdvae.terminal import command
 
 KEPT = "Runs that were evaluated before keep their results."
 
@@ -23,7 +25,7 @@ def main(
     corrupt=Options.corrupt,
     dataset=Options.dataset,
     interrupts=None,
-    before_import=None,
+    importer=None,
 ):
     """Evaluate runs, write the results into their folders, and print the table.
 
@@ -35,7 +37,7 @@ def main(
         corrupt: noise to feed models with, as in `params.corruption`, or "".
         dataset: where the images of the runs are now, as in `params.dataset`, or "".
         interrupts: `Interrupts` that make a signal wait for the end of an import, or None.
-        before_import: function to call before TensorFlow is imported, or None.
+        importer: function that imports TensorFlow before anything else does, or None.
 
     Returns:
         list of `tfdvae.evaluation.run.Evaluation`, one for each run.
@@ -48,30 +50,35 @@ def main(
     with contextlib.ExitStack() as stack:
         for run in request.runs:
             stack.enter_context(run.locked())
-        with (interrupts or Interrupts()).deferred():  # an import must not be interrupted
-            if before_import:
-                before_import()
+        with importing(interrupts or Interrupts(), importer):
             from tfdvae.evaluation.run import evaluate
         with reported_as_fault(output or request.runs[0], lambda: KEPT):
             evaluations = evaluate(request)
-    if not classifier:
-        suggest_classifier(request.records)
+    suggest(request.records, classifier)
     return evaluations
 
 
-def suggest_classifier(records):
-    """Print the command that trains a classifier for the first run that has classes."""
-    wanting = [record for record in records if record["params"]["model"] != "classifier" and record["data"]["class_names"]]
-    if not wanting:
-        return
-    params_dict, defaults = wanting[0]["params"], dataclasses.asdict(parameters.Params())
+def suggest(records, classifier):
+    """Print the next commands: train a classifier where the runs have classes and none was given, and compare models."""
+    models = [record for record in records if record["params"]["model"] != "classifier"]
+    with_classes = [record for record in models if record["data"]["class_names"]]
+    if with_classes and not classifier:
+        words = words_for_classifier(with_classes[0]["params"])
+        print(f"To judge the class of the outputs, train a classifier:\n  {command('train.py', *words)}")
+        print("Then evaluate again with --classifier and its folder.")
+    for dataset in dict.fromkeys(record["params"]["dataset"] for record in models):
+        print(*next_comparison(dataset, studies.STUDIES), sep="\n")
+
+
+def words_for_classifier(params_dict):
+    """Return the options of train.py that train a classifier for a run."""
+    defaults = dataclasses.asdict(parameters.Params())
     name = f"{params_dict['dataset']}_classifier"
     words = [name] if name in parameters.PRESETS else ["--model", "classifier", "--dataset", params_dict["dataset"]]
     for option in ("image_size", "resize", "background", "pixel_range"):
         if params_dict[option] != defaults[option]:
             words += ["--" + option.replace("_", "-"), str(params_dict[option])]
-    command = shlex.join(["python", "train.py", *words])
-    print(f"\nFor the classifier's error on the outputs, train one with\n  {command}\nand add --classifier with its folder.")
+    return words
 
 
 def command_line(words):
@@ -84,7 +91,7 @@ def command_line(words):
             raise InputError(
                 f"checkpoint: received {' '.join(runs)} without a name, and --checkpoint; expected one of them; give all runs there."
             )
-        main(given.pop("checkpoint", runs), **given, interrupts=interrupts, before_import=import_tensorflow)
+        main(given.pop("checkpoint", runs), **given, interrupts=interrupts, importer=import_tensorflow)
 
     return exit_status("evaluate.py", work, KEPT)
 

@@ -5,19 +5,22 @@ import shlex
 import sys
 
 import params as parameters
+import studies
 from tfdvae import rules
 from tfdvae.cli import exit_status, read_options
 from tfdvae.dataset_names import check_dataset
 from tfdvae.errors import InputError, reported_as_fault, unknown
-from tfdvae.interrupts import Interrupted, Interrupts
+from tfdvae.interrupts import Interrupts
 from tfdvae.runs import Run
+from tfdvae.runs.closing import after_training
 from tfdvae.runs.start import claimed, goes_on, saved_parameters
-from tfdvae.startup import import_tensorflow
+from tfdvae.startup import import_tensorflow, importing
+from tfdvae.study.plan import next_comparison
 
 
 @dataclasses.dataclass(frozen=True)
 class Options(parameters.Params):
-    """The command line: every parameter, and what to do with a run that is there."""
+    """The command line: every parameter, what to do with a run that is there, and how much is printed."""
 
     # ---- run folder
 
@@ -25,19 +28,24 @@ class Options(parameters.Params):
     resume: bool = False
     # discard the run in --run-dir and start a new one
     overwrite: bool = False
+    # print every term after every epoch, rather than the most important ones
+    verbose: bool = False
 
 
-def main(preset=None, *, resume=False, overwrite=False, command=None, callbacks=(), interrupts=None, before_import=None, **overrides):
+def main(
+    preset=None, *, resume=False, overwrite=False, verbose=False, command=None, callbacks=(), interrupts=None, importer=None, **overrides
+):
     """Train a model and return its run folder.
 
     Args:
         preset: name of a preset; None takes that of the dataset, or, where it has none, defaults that fit its images.
         resume: continue the run in run_dir with its saved parameters. Where nothing is saved, start it, if a preset or dataset is given.
         overwrite: discard the run in run_dir.
+        verbose: print every term after every epoch.
         command: the command line, for the record.
         callbacks: further Keras callbacks.
         interrupts: `Interrupts` that make a signal wait for the end of a step, or None.
-        before_import: function to call before TensorFlow is imported, or None.
+        importer: function that imports TensorFlow before anything else does, or None.
         overrides: parameters of `params.Params` to replace.
 
     Raises:
@@ -50,30 +58,24 @@ def main(preset=None, *, resume=False, overwrite=False, command=None, callbacks=
     chosen = preset_of(named) if named else parameters.Params()
     run_dir = overrides.get("run_dir", chosen.run_dir)
     started = goes_on(run_dir, resume, overwrite, bool(preset or "dataset" in overrides))
-    if started:
-        params_dict = saved_parameters(Run(run_dir), preset, overrides)
-    else:
-        params_dict = dataclasses.asdict(rules.override(chosen, **overrides))
+    params_dict = saved_parameters(Run(run_dir), preset, overrides) if started else dataclasses.asdict(rules.override(chosen, **overrides))
+    if not started:
         with interrupts.deferred():  # it imports TensorFlow Datasets
             check_dataset(params_dict["dataset"])
     name = preset if preset in parameters.PUBLISHED_PRESETS else ""  # several of them share dataset and model
-    with claimed(params_dict | {"run_dir": run_dir}, name) as run:
+    changed = [name for name in overrides if params_dict[name] != getattr(chosen, name)]
+    with claimed(params_dict | {"run_dir": run_dir}, name, changed) as run:
         if not started and not overwrite:
             run.refuse_to_overwrite()
         if named not in (None, preset, parameters.DEFAULT_PRESET) and not started:
             print(f"No preset is given: taking {named}.")
-        try:
-            with interrupts.deferred():  # an import must not be interrupted
-                if before_import:
-                    before_import()
-                from tfdvae.training.run import train
-            with reported_as_fault(run, run.resume_hint):
-                settings = {"preset": named, "given": None if named else overrides, "command": command, "callbacks": callbacks}
-                moved_to = overrides.get("dataset", "") if started else ""
-                train(run, params_dict, resume=started, moved_to=moved_to, interrupts=interrupts, **settings)
-        except Interrupted as interrupted:
-            interrupted.kept = run.resume_hint()
-            raise
+        with importing(interrupts, importer):
+            from tfdvae.training.run import train
+        with reported_as_fault(run, run.resume_hint):
+            settings = {"preset": named, "given": None if named else overrides, "command": command, "callbacks": callbacks}
+            settings |= {"moved_to": overrides.get("dataset", ""), "interrupts": interrupts, "verbose": verbose}
+            train(run, params_dict, resume=started, **settings)
+        print(after_training(run), *next_comparison(params_dict["dataset"], studies.STUDIES), sep="\n")
         return str(run)
 
 
@@ -93,13 +95,12 @@ def preset_for(dataset=parameters.PRESETS[parameters.DEFAULT_PRESET].dataset, mo
 def parse(words):
     """Return the preset's name or None, and the options that were given (dict)."""
     leading = [word for word in words[:1] if not word.startswith("-")]
-    defaults = preset_of(leading[0] if leading else parameters.DEFAULT_PRESET)
+    defaults = Options(**dataclasses.asdict(preset_of(leading[0] if leading else parameters.DEFAULT_PRESET)))
     description = (
-        f"Train one model. PRESET is one of {', '.join(parameters.PRESETS)} (default: that of the dataset). The defaults below are those "
-        "of the preset. A --dataset that no preset names gets defaults that fit the shape and the number of its images; they are printed."
+        f"Train one model. PRESET is one of {', '.join(parameters.PRESETS)} (default: that of the dataset); it has the defaults below. A "
+        "--dataset that no preset names gets defaults that fit the shape and the number of its images; they are printed."
     )
-    about = {"prog": "train.py [PRESET]", "description": description}
-    leading, given = read_options(Options, words, defaults=Options(**dataclasses.asdict(defaults)), **about)
+    leading, given = read_options(Options, words, defaults=defaults, prog="train.py [PRESET]", description=description)
     if len(leading) > 1:
         raise InputError(f"preset: received {' '.join(leading)}; expected one preset, then options that begin with --.")
     return (leading or [None])[0], given
@@ -110,8 +111,7 @@ def command_line(words):
 
     def work(interrupts):
         preset, given = parse(words)
-        command = shlex.join(["python", "train.py", *words])
-        main(preset, command=command, interrupts=interrupts, before_import=import_tensorflow, **given)
+        main(preset, command=shlex.join(["python", "train.py", *words]), interrupts=interrupts, importer=import_tensorflow, **given)
 
     return exit_status("train.py", work)
 

@@ -8,7 +8,7 @@ from conftest import ROOT
 PACKAGE = ROOT / "tfdvae"
 SCRIPTS = ("train", "evaluate", "compare", "params", "studies")
 ORDER = (  # from the bottom to the top: a module imports modules of its own line and of lines above it here
-    ("version", "errors", "interrupts", "startup"),
+    ("version", "errors", "interrupts", "startup", "terminal"),
     ("forms",),
     ("rules",),
     ("cli", "dataset_names"),

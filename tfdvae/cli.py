@@ -30,7 +30,8 @@ def exit_status(name, work, kept=None):
         if getattr(sys, stream) is None:  # closed by the caller, as by `>&-`
             setattr(sys, stream, open(os.devnull, "w"))  # noqa: SIM115, for the whole process
         elif hasattr(getattr(sys, stream), "reconfigure"):
-            getattr(sys, stream).reconfigure(errors="backslashreplace")  # − or ± in an encoding that has none
+            # − or ± may be in no encoding; a line that says what happens now must come at once, into a file and a pipe, too
+            getattr(sys, stream).reconfigure(errors="backslashreplace", line_buffering=True)
     interrupts = Interrupts()
     try:
         with interrupts.handled():

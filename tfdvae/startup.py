@@ -1,5 +1,6 @@
 """Import TensorFlow without its start-up lines; all other lines are printed."""
 
+import contextlib
 import logging
 import os
 import pathlib
@@ -12,6 +13,22 @@ import sys
 CHATTER = rb"^I\d{4} |^WARNING: All log messages before absl::InitializeLog|^To enable the following instructions:"
 NO_CUDA = rb"|^[WE]\d{4} .*(cuInit|cuda drivers|libcuda)"
 RETRACED = "triggered tf.function retracing"  # a warning about many tf.functions; every run needs its own
+
+
+@contextlib.contextmanager
+def importing(interrupts, importer=None):
+    """Say that this block imports TensorFlow, which takes seconds, and let a signal wait for its end: an import must not be interrupted.
+
+    Args:
+        interrupts: `Interrupts`.
+        importer: function that imports TensorFlow before anything else does, or None.
+    """
+    if "tensorflow" not in sys.modules:
+        print("Importing TensorFlow ...", flush=True)
+    with interrupts.deferred():
+        if importer:
+            importer()
+        yield
 
 
 def import_tensorflow():

@@ -72,6 +72,7 @@ def in_two_dimensions(codes):
         return np.concatenate([codes, np.zeros_like(codes)], axis=1)
     if codes.shape[1] == 2 or len(codes) < 4 or codes.std(axis=0).max() < 1e-6:
         return codes[:, :2]
+    print("Placing the codes in a plane, by t-SNE ...", flush=True)
     return TSNE(perplexity=min(30.0, (len(codes) - 1) / 3), init="pca", random_state=0).fit_transform(codes)
 
 

@@ -5,12 +5,14 @@ import functools
 import re
 
 from .. import build, corruptions, curves, data, image_grids, labels, plots
-from ..errors import InputError
+from ..errors import InputError, counted, printable
 from ..lettering import drawn
 from ..models.classifier import Classifier
 from ..runs import Run
 from ..runs.checkpoint import load_model
+from ..runs.closing import after_evaluation, open_first
 from ..runs.files import expanded, write
+from ..terminal import written
 from . import codes, terms
 from .options import Options
 from .table import table_csv, table_markdown
@@ -63,9 +65,10 @@ def evaluate(request):
         InputError: a run or its data cannot be used; nothing is written then.
     """
     options = request.options
+    print("Loading the models ...", flush=True)
     models = [load_model(run) for run in request.runs]
     judge = Judge(request.judge, load_model(request.judge)) if request.judge else None
-    load_dataset = functools.cache(data.load_dataset)  # runs on the same data read it once
+    load_dataset = functools.cache(read_dataset)  # runs on the same data read it once
     records = [*request.records, *([request.judge_record] if judge else [])]
     datasets = [data.load_recorded(record, load_dataset, options.dataset) for record in records]
     for run, record, dataset in zip(request.runs, request.records, datasets):
@@ -80,6 +83,12 @@ def evaluate(request):
     return evaluations
 
 
+def read_dataset(**arguments):
+    """Return a dataset, after a line that says so."""
+    print(f"Reading {printable(arguments['name'])} ...", flush=True)
+    return data.load_dataset(**arguments)
+
+
 def evaluate_run(trained, judge=None, options=Options()):  # noqa: B008, it is frozen
     """Evaluate one run, write its numbers and its pictures into its folder, and return the `Evaluation`.
 
@@ -91,12 +100,15 @@ def evaluate_run(trained, judge=None, options=Options()):  # noqa: B008, it is f
     run, model, dataset, params_dict = trained.run, trained.model, trained.dataset, trained.record["params"]
     batches = dataset.test(terms.BATCH)
     run.remove_pictures()
+    print(f"Evaluating {run} on {counted(dataset.sizes[data.TEST], 'test image')} ...", flush=True)
     judged = judge and model.reconstructs and has_labels(dataset)
     per_image = terms.evaluate_model(model, batches, judge.model if judged else None)
     if model.reconstructs:
         if options.probe:
+            print("Fitting a linear probe and a PCA to the codes ...", flush=True)
             per_image |= probe_codes(trained)
         if options.corrupt:
+            print(f"Evaluating it on test images with {options.corrupt} ...", flush=True)
             per_image |= feed_corrupted(trained, options.corrupt)
         if model.gate:
             per_image |= compare_gates(trained)
@@ -178,20 +190,26 @@ def compare_gates(trained):
 
 
 def report(evaluations, output):
-    """Print the table. With an output folder, write the table and the figures that compare the runs."""
+    """Print the table, and what was written. With an output folder, write the table and the figures that compare the runs."""
     table = table_markdown(evaluations)
     print(f"\n{table}")
+    closing = after_evaluation([evaluation.run for evaluation in evaluations], bool(output))
     if not output:
+        print(closing)
         return
+    print("Drawing the figures that compare the runs ...", flush=True)
     folder = expanded(output)
     folder.mkdir(parents=True, exist_ok=True)
     write(folder / "table.csv", table_csv(evaluations))
     write(folder / "table.md", table)
     models = [evaluation for evaluation in evaluations if evaluation.params_dict["model"] != "classifier"]
     datasets = sorted({evaluation.params_dict["dataset"] for evaluation in models})
+    names = ["table.csv", "table.md"]
     for dataset, prefix in zip(datasets, file_prefixes(datasets)):
-        draw_comparison([evaluation for evaluation in models if evaluation.params_dict["dataset"] == dataset], folder, prefix)
-    print(f"Written: {', '.join(sorted(path.name for path in folder.iterdir()))} in {folder}")
+        names += draw_comparison([evaluation for evaluation in models if evaluation.params_dict["dataset"] == dataset], folder, prefix)
+    print(f"{closing}\n{written(folder, sorted(names))}")
+    if models:
+        print(open_first(folder / names[-1], "test images, and each run's outputs for them"))
 
 
 def file_prefixes(datasets):
@@ -203,15 +221,19 @@ def file_prefixes(datasets):
 
 
 def draw_comparison(evaluations, folder, prefix):
-    """Compare runs on one dataset: draw the curves, one plot per term, and the outputs for the same test images."""
-    names = labels.run_labels([(evaluation.params_dict, evaluation.run.path) for evaluation in evaluations])
-    labelled = dict(zip(names, evaluations))
+    """Draw the curves of runs on one dataset, one plot per term, and their outputs; return the names of the files, the outputs' last."""
+    names = []
+    run_labels = labels.run_labels([(evaluation.params_dict, evaluation.run.path) for evaluation in evaluations])
+    labelled = dict(zip(run_labels, evaluations))
     params_dict = evaluations[0].params_dict
     histories = {label: evaluation.run.read_history() for label, evaluation in labelled.items()}
     for term in ("reconstruction", "kl", "neg_elbo"):
         histories_with_term = {label: rows for label, rows in histories.items() if rows and f"val_{term}" in rows[0]}
         if histories_with_term:
-            write(folder / f"{prefix}{term}.png", curves.compared_curves(histories_with_term, term, params_dict["dataset"]))
+            names.append(f"{prefix}{term}.png")
+            write(folder / names[-1], curves.compared_curves(histories_with_term, term, params_dict["dataset"]))
     rows = {"test images": evaluations[0].grid[0]} | {label: evaluation.grid[1] for label, evaluation in labelled.items()}
     title = f"{drawn(params_dict['dataset'])}: test images, and the outputs of each run for them"
-    write(folder / f"{prefix}grid.png", image_grids.strips(rows, title, params_dict["pixel_range"]))
+    names.append(f"{prefix}grid.png")
+    write(folder / names[-1], image_grids.strips(rows, title, params_dict["pixel_range"]))
+    return names

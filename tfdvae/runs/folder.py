@@ -22,11 +22,11 @@ import io
 import json
 import os
 import pathlib
-import shlex
 import shutil
 import time
 
 from ..errors import InputError, printable, reason
+from ..terminal import command
 from ..version import FORMAT
 from . import files, lock
 from .record import history_of, read_record
@@ -235,7 +235,7 @@ class Run:
         """Return a sentence: the epochs that are saved, and the command that goes on with them."""
         if not self.exists:
             return "Nothing is kept."
-        again = f"python train.py --resume --run-dir {shlex.quote(str(self))}"
+        again = command("train.py", "--resume", "--run-dir", self)
         try:
             epochs = len(self.read_history())
         except InputError as error:
@@ -299,7 +299,7 @@ class Run:
                 raise files.Damaged("its content differs from its checksum")
             return summary, files.unpacked(content)
         except FileNotFoundError:
-            raise InputError(f"checkpoint: {self} has no {name}; evaluate it with evaluate.py --checkpoint {self}.") from None
+            raise InputError(f"checkpoint: {self} has no {name}; evaluate it with {command('evaluate.py', self)}.") from None
         except (OSError, files.Damaged) as error:
             raise InputError(f"checkpoint: {self.file(name)} cannot be used: {reason(error)}; evaluate the run again.") from None
 

@@ -3,7 +3,7 @@
 import time
 
 from .. import data
-from ..errors import InputError, NonFiniteLoss
+from ..errors import InputError, NonFiniteLoss, counted
 from ..runs import Run, files
 from . import results
 from .plan import label
@@ -46,6 +46,7 @@ def finish(name, study, folder, training_folder, interrupts):
     finished = results_of(study, folder, "it is made again")
     missing = [key for key in study.runs() if key not in finished]
     if not missing:
+        print(f"{name}: all {counted(len(finished), 'run')} are done.")
         return
     check_begun(study, missing, folder, training_folder)
     judge = provide_judge(name, study, folder, training_folder, interrupts)
@@ -85,9 +86,10 @@ def provide_judge(name, study, folder, training_folder, interrupts):
     """Return the `Run` of the classifier that judges a study, trained where there is none, after checks of its data and parameters."""
     judge = Run(folder / "classifier")
     if results.digest_of_judge(judge) is None:
-        print(f"{name}: training the classifier that judges outputs", flush=True)
+        print(f"{name}: training the classifier that judges outputs ...", flush=True)
         params_dict = study.judge_run_dict() | {"run_dir": str(training_folder / "classifier")}
         results.write_judge(judge, train_run(params_dict, f"python compare.py {name}", interrupts))
+    print("Reading the images for the judge ...", flush=True)
     record = judge.read_record()  # of a format that this version can load, since the classifier will run
     results.check_params(record["params"], study.judge_run_dict(), judge)
     dataset = data.load_recorded(record)

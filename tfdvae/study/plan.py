@@ -5,8 +5,9 @@ import dataclasses
 import re
 
 from .. import rules
-from ..errors import InputError, refusal
+from ..errors import InputError, counted, refusal
 from ..runs.record import complete
+from ..terminal import command
 
 ALIKE = ("dataset", "image_size", "pixel_range", "binarize", "validation_fraction", "likelihood")  # for all variants of a study
 
@@ -56,6 +57,20 @@ class Study:
 def label(key):
     """Return the name of the folders of a run (variant, seed)."""
     return f"{key[0]}-seed{key[1]}"
+
+
+def next_comparison(dataset, studies):
+    """Return lines with the command that makes a study of a dataset; none where no such study is declared.
+
+    Args:
+        dataset: its name.
+        studies: name -> `Study`; the study that is named like the dataset comes first.
+    """
+    names = sorted((name for name in studies if studies[name].params_dict["dataset"] == dataset), key=lambda name: name != dataset)
+    if not names:
+        return []
+    runs = counted(len(studies[names[0]].runs()), "run")
+    return [f"Or compare VAEs and DVAEs on {dataset}, by {runs} with several seeds:\n  {command('compare.py', names[0])}"]
 
 
 def check_study(name, study):

@@ -56,6 +56,7 @@ def run_job(job, interrupts=None):
     run = train_run(job.params_dict, f"python compare.py {job.study}", interrupts)
     with run.locked(), reported_as_fault(run, run.resume_hint):
         record = run.read_record()
+        print(f"Loading {run} and its images ...", flush=True)
         trained = Trained(run, record, load_model(run), data.load_recorded(record))
         evaluation = evaluate_run(trained, Judge(judge, load_model(judge)))
         images, outputs = evaluation.grid
@@ -108,7 +109,8 @@ def bounds_of(trained, bounds, interrupts):
     binarized = data.load_dataset(**arguments | {"name": trained.dataset.name, "binarize": "sample"})
     values = {}
     for samples, images in bounds:
-        print(f"bound on log p(x) of {counted(images, 'test image')}, {counted(samples, 'sample')} each", flush=True)
+        counts = f"{counted(images, 'test image')} with {counted(samples, 'sample')} each"
+        print(f"Measuring a bound on log p(x): {counts} ...", flush=True)
         pairs = (map(data.images_of, pair) for pair in zip(trained.dataset.test(BOUND_BATCH), binarized.test(BOUND_BATCH)))
         sizes = [min(BOUND_BATCH, images - first) for first in range(0, images, BOUND_BATCH)]
         batches = ([part[:size] for part in pair] for size, pair in zip(sizes, pairs))

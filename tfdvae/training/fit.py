@@ -1,7 +1,6 @@
 """Compile, fit and save: one run from its first epoch, or from the last one that it finished."""
 
 import os
-import sys
 
 import keras
 import tensorflow as tf
@@ -13,6 +12,7 @@ from ..kernels.optimizer import FusedAdam
 from ..runs.checkpoint import save_best, state, weights
 from ..runs.folder import BEST, LAST, TENSORBOARD
 from .callbacks import ReduceOnPlateau, SaveEveryEpoch, StopAtNonFinite, StopWhenAsked, observer
+from .epochs import PrintEpochs, Table, is_neg_elbo
 
 
 def learning_rates(schedule, start, epochs, steps_per_epoch):
@@ -45,7 +45,7 @@ def compile_model(model, learning_rate):
     model.optimizer.build(model.trainable_variables)
 
 
-def fit(model, dataset, run, params_dict, *, resume=False, callbacks=(), interrupts=None):
+def fit(model, dataset, run, params_dict, *, resume=False, callbacks=(), interrupts=None, verbose=False):
     """Train a built model, writing its history, weights and logs into the run's folder after every epoch.
 
     Args:
@@ -56,6 +56,7 @@ def fit(model, dataset, run, params_dict, *, resume=False, callbacks=(), interru
         resume: continue after the last epoch that the run finished, as if it had never stopped.
         callbacks: further Keras callbacks, called after those of this package.
         interrupts: `Interrupts` to look at after every step, or None.
+        verbose: whether to print every term after every epoch, rather than a line.
 
     Returns:
         The number of epochs that were done before, 0 for a run that starts.
@@ -74,7 +75,8 @@ def fit(model, dataset, run, params_dict, *, resume=False, callbacks=(), interru
     done = len(history)
     if done >= epochs:
         return done
-    with interrupts.deferred():
+    lines = PrintEpochs(history, Table(model.term_names, epochs, is_neg_elbo(model)), steps, verbose)
+    with interrupts.deferred(), lines.status:
         model.fit(
             dataset.train(batch_size, seed, done, params_dict["flip"]),
             steps_per_epoch=steps,
@@ -82,12 +84,13 @@ def fit(model, dataset, run, params_dict, *, resume=False, callbacks=(), interru
             initial_epoch=done,
             epochs=epochs,
             shuffle=False,  # the pipeline does
-            verbose=1 if sys.stdout.isatty() else 2,
+            verbose=0,  # `PrintEpochs` prints
             check_inputs=False,  # a dataset of this package is right, and the first batch of a shuffled stream may take seconds
             callbacks=[
                 StopAtNonFinite(),
                 *([ReduceOnPlateau(history, start)] if schedule == "plateau" else []),
                 SaveEveryEpoch(run, history, observer(model, dataset, run)),
+                lines,
                 keras.callbacks.TensorBoard(run.file(TENSORBOARD), write_graph=False),
                 StopWhenAsked(interrupts),
                 *callbacks,

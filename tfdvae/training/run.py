@@ -1,24 +1,25 @@
 """One training, from parameters to a finished run folder."""
 
-import shlex
-
 import numpy as np
 import tensorflow as tf
 
 from .. import data, rules
 from ..build import build_model
-from ..errors import InputError, counted
+from ..errors import InputError, counted, printable
 from ..evaluation import posterior
 from ..runs.checkpoint import check_size, load_model, model_arguments
 from ..runs.files import remove_temporaries
 from ..runs.folder import LAST, PREVIOUS
 from ..runs.origin import origin
+from ..terminal import filled, names_as_they_come
 from . import defaults
 from .fit import fit, make_deterministic
 from .pictures import draw_pictures
 
 
-def train(run, params_dict, *, preset=None, given=None, resume=False, moved_to="", command=None, callbacks=(), interrupts=None):
+def train(
+    run, params_dict, *, preset=None, given=None, resume=False, moved_to="", command=None, callbacks=(), interrupts=None, verbose=False
+):
     """Load the data, build the model, fit it and draw its pictures.
 
     Args:
@@ -31,12 +32,14 @@ def train(run, params_dict, *, preset=None, given=None, resume=False, moved_to="
         command: command line that makes this run, for the record.
         callbacks: further Keras callbacks.
         interrupts: `Interrupts` that make a signal wait for the end of a step, or None.
+        verbose: whether to print every term after every epoch.
 
     Raises:
         InputError: the data cannot be used, or does not fit the parameters or the run.
         Fault: training began and could not be finished; earlier epochs stay saved.
     """
     make_deterministic(params_dict["seed"])
+    print(f"Reading {printable(params_dict['dataset'])} ...", flush=True)
     if resume:
         record = run.read_record()
         whole = data.load_recorded(record, moved_to="" if moved_to == record["params"]["dataset"] else moved_to)
@@ -68,15 +71,16 @@ def train(run, params_dict, *, preset=None, given=None, resume=False, moved_to="
             print(f"{sentence}.")
     for warning in data.warnings_of(dataset):
         print(f"Warning: {warning}.")
-    done, epochs = fit(model, dataset, run, params_dict, resume=resume, callbacks=callbacks, interrupts=interrupts), params_dict["epochs"]
-    if done >= epochs:
-        print(f"{run} was finished already, with {counted(epochs, 'epoch')}.")
-    draw_pictures(run, load_model(run) if model.reconstructs else None, dataset, params_dict)
+    fit_settings = {"resume": resume, "callbacks": callbacks, "interrupts": interrupts, "verbose": verbose}
+    if fit(model, dataset, run, params_dict, **fit_settings) >= params_dict["epochs"]:
+        print(f"{run} was finished already, with {counted(params_dict['epochs'], 'epoch')}.")
+    print("Drawing the pictures:", flush=True)
+    with names_as_they_come() as announce:
+        draw_pictures(run, load_model(run) if model.reconstructs else None, dataset, params_dict, announce)
     if model.generates:
         warn_of_posterior(run, dataset, params_dict)
     _, epoch, loss = run.read_best()
-    print(f"Done: {run} (best epoch {epoch}, validation loss {loss:.3f}). Evaluate it on the test set with")
-    print(f"  python evaluate.py --checkpoint {shlex.quote(str(run))}")
+    print(f"Done: {run} (best epoch {epoch}, validation loss {loss:.3f}).")
 
 
 def check_classes(params_dict, dataset):
@@ -118,15 +122,17 @@ def resolve_precision(precision):
 
 
 def _introduction(run, params_dict, precision, model, dataset, resume):
-    """Return the line that says which training begins."""
-    shape = "x".join(map(str, dataset.image_shape))
+    """Return the lines that say which training begins."""
     network = params_dict["network"] if model.reconstructs else "cnn"
     train, validation, test = dataset.sizes
-    return (
-        f"{'Resuming' if resume else 'Training'} {params_dict['model']} ({network}, {model.count_params():,} parameters, {precision}) on "
-        f"{dataset.name} ({shape}; {train:,} training, {validation:,} validation, {test:,} test images) "
-        f"for {counted(params_dict['epochs'], 'epoch')} into {run}"
-    )
+    return "\n".join((
+        filled(
+            f"{'Resuming' if resume else 'Training'} {params_dict['model']} ({network}, {model.count_params():,} parameters, {precision}) "
+            f"for {counted(params_dict['epochs'], 'epoch')}"
+        ),
+        f"Run folder: {run}",
+        f"Images: {'x'.join(map(str, dataset.image_shape))}; {train:,} for training, {validation:,} for validation, {test:,} for the test.",
+    ))  # fmt: skip
 
 
 def warn_of_posterior(run, dataset, params_dict):

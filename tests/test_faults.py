@@ -62,7 +62,7 @@ def test_a_signal_ends_the_run_with_one_line_and_it_goes_on_from_there(tmp_path,
     assert process.returncode == status
     (line,) = error.strip().splitlines()
     assert re.fullmatch(
-        rf"train.py: stopped by {name}\. (Epoch 1 is|Epochs 1 to \d+ are) kept; go on with python train.py --resume --run-dir run", line
+        rf"train.py: stopped by {name}\. (Epoch 1 is|Epochs 1 to \d+ are) kept; go on with python \S*/train.py --resume --run-dir run", line
     )
     assert len(Run(tmp_path / "run").read_history()) >= 1
     assert not list((tmp_path / "run").glob(".*.tmp"))
@@ -90,8 +90,9 @@ def test_runs_without_a_name_that_start_together_get_folders_of_their_own(tmp_pa
     for process in processes:
         finish(process)
     assert [process.returncode for process in processes] == [0, 0]
-    assert {p.name for p in (tmp_path / "runs").iterdir()} == {"digits-vae-seed0", "digits-vae-seed0-2"}
-    assert digest(tmp_path / "runs" / "digits-vae-seed0") == digest(tmp_path / "runs" / "digits-vae-seed0-2")
+    name = "digits-vae-batch-size256-channels4x8-epochs1-hidden-units16-latent-dim4-seed0"
+    assert {p.name for p in (tmp_path / "runs").iterdir()} == {name, f"{name}-2"}
+    assert digest(tmp_path / "runs" / name) == digest(tmp_path / "runs" / f"{name}-2")
 
 
 def test_a_full_disk_stops_with_a_sentence_and_loses_nothing(tmp_path):
@@ -149,7 +150,7 @@ def test_faults_of_the_machine_are_told_with_what_is_kept(digits, tmp_path, erro
         raise error
 
     run = Run(tmp_path)
-    with pytest.raises(Fault, match=rf"{told}.*\. Epochs 1 to 2 are kept; go on with python train.py --resume"):
+    with pytest.raises(Fault, match=rf"{told}.*\. Epochs 1 to 2 are kept; go on with python \S*train.py --resume"):
         fit_with(after_epoch(2, fail), digits, run)
     assert len(run.read_history()) == 2
 

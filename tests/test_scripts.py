@@ -51,9 +51,8 @@ def trained(tmp_path_factory):
 def test_train_says_what_runs_and_writes_a_whole_run_folder(trained):
     folder, outputs = trained
     out = outputs["dvae"].stdout
-    assert re.match(
-        r"Importing TensorFlow \.\.\.\nReading digits \.\.\.\nTraining dvae \(conv, [\d,]+ parameters, \w+\) for 2 epochs\n", out
-    )
+    assert out.startswith("Importing TensorFlow ...\nReading digits ...\nTraining dvae (conv, ")
+    assert re.search(r"Training dvae \(conv, [\d,]+ parameters, \w+\) for 2 epochs\n", out)
     assert "\nRun folder: runs/digits-dvae-seed0\nImages: 8x8x1; 1,456 for training, 161 for validation, 180 for the test.\n" in out
     assert "10 classes: 0 178, 1 182, 2 177," in out
     names = {p.name for p in (folder / "runs" / "digits-dvae-seed0").iterdir()}
@@ -71,6 +70,47 @@ def test_train_says_what_runs_and_writes_a_whole_run_folder(trained):
         *pictures,
     }
     assert any((folder / "runs" / "digits-dvae-seed0" / "tensorboard" / "train").iterdir())
+
+
+def test_the_last_lines_name_every_file_the_picture_to_open_and_the_next_commands(trained):
+    folder, outputs = trained
+    for model, first in (("vae", "reconstructions.png"), ("classifier", "curves.png")):
+        path = f"runs/digits-{model}-seed0"
+        *_, last = outputs[model].stdout.partition(f"Written in {path}:\n")
+        listed, _, rest = last.partition("Open first: ")
+        hidden = {".lock"}
+        made = {p.name + "/" * p.is_dir() for p in (folder / path).iterdir()} - hidden
+        of_evaluation = {"metrics.json", "per_image.npz", "test_grid.png", "test_codes.png"}
+        assert made - of_evaluation == set(listed.replace(",", " ").split())
+        assert rest.startswith(f"{path}/{first} (") and max(map(len, last.splitlines())) <= 100
+        assert rest.count("evaluate.py") == rest.count("compare.py digits") == 1
+
+
+def test_printed_commands_work_as_they_are_in_the_folder_where_the_run_was_started(tmp_path):
+    folder = tmp_path / "my runs"
+    folder.mkdir()
+    first = run("train.py", "digits", "--model", "vae", *TINY, "--run-dir", "it's a run", cwd=folder)
+    environment = os.environ | {"PATH": f"{os.path.dirname(sys.executable)}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": ""}
+
+    def typed(command):
+        return subprocess.run(command, shell=True, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+
+    (command,) = re.findall(r"^  (python .*evaluate\.py.*)$", first.stdout, re.MULTILINE)
+    evaluated = typed(command)
+    assert evaluated.returncode == 0 and "| vae, seed 0 | digits | " in evaluated.stdout, evaluated.stderr
+    assert "Written in it's a run:\n  metrics.json, per_image.npz, test_grid.png\n" in evaluated.stdout
+    assert "Open first: it's a run/test_grid.png (" in evaluated.stdout
+    (command,) = re.findall(r"^  (python .*train\.py.*)$", evaluated.stdout, re.MULTILINE)
+    assert command.endswith(" digits_classifier") and typed(f"{command} --version").stdout.startswith("tfdvae ")
+    (command,) = re.findall(r"^  (python .*compare\.py.*)$", evaluated.stdout, re.MULTILINE)
+    assert command.endswith(" digits") and typed(f"{command} --help").returncode == 0
+    here = os.getcwd()
+    os.chdir(folder)
+    try:
+        (command,) = re.findall(r"go on with (.*)$", Run("it's a run").resume_hint())
+    finally:
+        os.chdir(here)
+    assert "it's a run was finished already, with 2 epochs." in typed(command).stdout
 
 
 def test_standard_error_is_quiet(trained):
@@ -348,3 +388,11 @@ def test_im_dvae_with_a_mixture_reports_two_bounds_and_says_so(tmp_path, capsys)
     assert {"neg_elbo", "corrupted_neg_elbo"} <= set(found.summary)
     out = capsys.readouterr().out
     assert "−ELBO of corrupted input" in out and "averaged over 8 corruptions" in out and "estimate from one draw of z" in out
+
+
+def test_a_run_without_a_folder_is_named_after_what_differs_from_the_preset(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tiny = {"hidden_units": [4], "batch_size": 700, "epochs": 1}
+    assert train.main("digits", model="ae", network="mlp", latent_dim=16, kl_weight=1, **tiny) == (
+        "runs/digits-ae-mlp-batch-size700-epochs1-hidden-units4-seed0"
+    )

@@ -9,6 +9,7 @@ from ..terminal import StatusLine, duration, filled
 
 # VAE recon. and DAE recon. are the reconstruction terms of a dvae's two outputs; a model with one output has recon.
 LONGEST_EPOCH, NUMBER, BAR = 11, 10, 30  # characters
+REFRESH = 0.1  # seconds between two states of the bar
 HEADINGS = {  # term -> heading of its column, at most `NUMBER` characters
     "loss": "loss",
     "neg_elbo": "−ELBO",
@@ -49,7 +50,8 @@ def explanation(model):
         return ""
     headings = {term: heading(term, model.term_names) for term in HEADINGS}
     loss = " + ".join(headings[term] if weight == 1 else f"{weight:g} × {headings[term]}" for term, weight in composition(model).items())
-    sentences = ["Training lowers the loss, which is not the −ELBO:", f"  loss  = {loss or 0}"]
+    first = "In training, the loss is not the −ELBO from the first step on:" if is_neg_elbo(model) else ""
+    sentences = [first or "Training lowers the loss, which is not the −ELBO:", f"  loss  = {loss or 0}"]
     sentences += [f"  −ELBO = {headings['reconstruction']} + KL", *map(filled, _reasons(model))]
     return "\n".join(sentences) + "\n"
 
@@ -95,7 +97,7 @@ class Table:
         """Return the two lines above the table."""
         names = ["loss=−ELBO" if self.equal else "loss", *(heading(term, self.terms) for term in self.shown[1:])]
         title = " validation, nats per image " if len(names) > 2 else " validation "
-        title = f"{title:-^{(NUMBER + 1) * len(names) - 1}}"
+        title = f"{title:-^{(NUMBER + 1) * len(names) - 1}}" if len(names) > 1 else title.strip()
         return f"{self._line('', ['training', title], 'epoch’s', 'time')}\n{self._line('epoch', ['loss', *names], 'time', 'left')}"
 
     def line(self, row, seconds, left):
@@ -106,12 +108,16 @@ class Table:
             seconds: that the epoch took.
             left: seconds that the epochs to come will take.
         """
-        epoch = f"{row['epoch']}/{self.epochs}"
         values = [number(row["loss"])]
         for term in self.shown:
             value = row[f"val_{term}"]
             values.append(f"{100 * value:.2f} %" if term == "error" else number(value))
-        return self._line(epoch if len(epoch) <= self.width else str(row["epoch"]), values, duration(seconds, 1), duration(left))
+        return self._line(self.place(row["epoch"]), values, duration(seconds, 1), duration(left))
+
+    def place(self, epoch):
+        """Return the number of an epoch, such as "7/60", as wide as its column."""
+        text = f"{epoch}/{self.epochs}"
+        return f"{text if len(text) <= self.width else epoch:>{self.width}}"
 
     def every_term(self, row):
         """Return lines with all terms of an epoch, and its learning rate."""
@@ -121,7 +127,7 @@ class Table:
         return "\n".join(filled(f"{part}: {'  '.join(words)}", "    ", hanging="      ") for part, words in parts.items())
 
     def _line(self, epoch, values, seconds, left):
-        return f"{epoch:>{self.width}}" + "".join(f" {value:>{NUMBER}}" for value in values) + f" {seconds:>8} {left:>9}"
+        return f"{epoch:>{self.width}}" + "".join(f" {value:>{NUMBER}}" for value in values) + f" {seconds:>9} {left:>9}"
 
 
 class Pace:
@@ -177,14 +183,14 @@ class PrintEpochs(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self.note_first("training")
-        if self.status.live and self.pace.clock() - self.shown_at > 0.1:
+        if self.status.live and self.pace.clock() - self.shown_at >= REFRESH:
             self.shown_at = self.pace.clock()
             done = BAR * (batch + 1) // self.steps
             bar = f"[{'#' * done}{'.' * (BAR - done)}]"
-            self.status.show(f"{self.epoch:>{self.table.width}} {bar} step {batch + 1} of {self.steps}, loss {number(logs['loss'])}")
+            self.status.show(f"{self.table.place(self.epoch)} {bar} step {batch + 1} of {self.steps}, loss {number(logs['loss'])}")
 
     def on_test_begin(self, logs=None):
-        self.status.show(f"{self.epoch:>{self.table.width}} validation ...")
+        self.status.show(f"{self.table.place(self.epoch)} validation ...")
 
     def on_test_batch_begin(self, batch, logs=None):
         self.step_began = self.pace.clock()

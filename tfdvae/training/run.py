@@ -74,6 +74,11 @@ def train(
     fit_settings = {"resume": resume, "callbacks": callbacks, "interrupts": interrupts, "verbose": verbose}
     if fit(model, dataset, run, params_dict, **fit_settings) >= params_dict["epochs"]:
         print(f"{run} was finished already, with {counted(params_dict['epochs'], 'epoch')}.")
+    finish(run, model, dataset, params_dict)
+
+
+def finish(run, model, dataset, params_dict):
+    """Draw a finished run, and print the warnings about it and its best epoch."""
     print("Drawing the pictures:", flush=True)
     with names_as_they_come() as announce:
         draw_pictures(run, load_model(run) if model.reconstructs else None, dataset, params_dict, announce)

@@ -9,11 +9,24 @@ root = pathlib.Path(__file__).parent
 
 setup(
     name="tfdvae",
-    version=re.search(r'__version__ = "(.+)"', (root / "tfdvae" / "version.py").read_text()).group(1),
+    version=re.search(r'__version__ = "(.+)"', (root / "tfdvae" / "version.py").read_text(encoding="utf-8")).group(1),
     description="Denoising variational autoencoders in Keras, and an honest comparison with variational autoencoders",
-    long_description=(root / "README.md").read_text(),
+    long_description=(root / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
+    license_files=["LICENSE"],
+    keywords=["variational autoencoder", "denoising autoencoder", "VAE", "DVAE", "generative model", "rate-distortion", "Keras"],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Scientific/Engineering :: Image Processing",
+    ],
     packages=find_packages(include=["tfdvae", "tfdvae.*"]),
     python_requires=">=3.10,<3.14",
     install_requires=[

@@ -1,13 +1,14 @@
 """Denoising variational autoencoders in Keras: train them, and measure what the denoising criterion gains.
 
-TensorFlow is imported by the modules that need it, not here.
+TensorFlow is imported by the modules that need it, not here: the functions below import theirs when they are used.
 """
 
+import importlib
 import os
 
 from .version import __version__
 
-__all__ = ["__version__", "load", "read_images"]
+__all__ = ["__version__", "build_model", "load", "load_dataset", "read_images"]
 
 # The models are TensorFlow's, whatever backend a user has chosen for Keras elsewhere.
 os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -37,3 +38,15 @@ def read_images(paths, like):
     from .data import read_images
 
     return read_images(paths, like)
+
+
+def __getattr__(name):
+    """Return `build_model` or `load_dataset`, from the module that has it."""
+    modules = {"build_model": ".build", "load_dataset": ".data"}
+    if name not in modules:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(modules[name], __name__), name)
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

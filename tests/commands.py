@@ -18,7 +18,7 @@ from tfdvae.errors import InputError
 
 SCRIPTS = {"train.py": train.Options, "evaluate.py": evaluate.Options, "compare.py": compare.Options}
 SHELLS = ("", "sh", "bash", "shell", "console")  # languages of blocks whose lines are commands
-OTHERS = ("--logdir", "--help", "--version")  # options of TensorBoard, and of every script
+OTHERS = ("--logdir", "--check", "--help", "--version")  # options of TensorBoard and ruff, and of every script
 
 
 def of_line(line):

@@ -57,6 +57,7 @@ NOT_RUN_BLOCKS = {  # first line -> why the block is not run
 }
 NO_CODE = {"text": "a layout, or what a program prints", "bibtex": "a citation"}  # language -> why such blocks are not run
 PAGES = [path.relative_to(ROOT).as_posix() for path in checkout.files("README.md", "CONTRIBUTING.md", "docs/*.md", "results/README.md")]
+CHANGED = ("docs/extending.md",)  # its commands are for code that has the changes of that page; test_extending.py makes them and runs all
 OFFLINE = ("mnist_5k", "digits", *rules.OWN_IMAGES)
 
 
@@ -228,7 +229,7 @@ def test_no_reason_is_left_over():
     assert set(NOT_RUN_BLOCKS) <= {block.title for block in documents.blocks(README)}
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in CHANGED])
 def test_every_command_is_one_that_its_script_takes(page):
     found = commands.of_text((ROOT / page).read_text(encoding="utf-8"))
     assert [(line, " ".join(words), why) for line, words in found if (why := commands.refusal(words))] == []

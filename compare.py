@@ -75,7 +75,7 @@ def main(
         print("Writing the report ...")
         report.write(folder, name, study, finished, read_judge(folder / "classifier", study.judge_run_dict()))
     print(f"{len(finished)} of {len(study.runs())} runs are in the report: {folder / 'report.html'}")
-    print(open_first(folder / "figures" / "rate_distortion.png", "reconstruction and KL of every run: lower left is better"))
+    print(open_first(folder / "figures" / "rate_distortion.png", "reconstruction, −ELBO and error over the KL; lower is better"))
     return str(folder)
 
 

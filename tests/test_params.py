@@ -372,7 +372,7 @@ def test_numbers_of_numpy_become_python_s_own(value, plain):
 
 
 def test_an_edited_default_gets_a_sentence(tmp_path):
-    edited = (ROOT / "params.py").read_text().replace("epochs: int = 25", 'epochs: int = "sixty"')
+    edited = (ROOT / "params.py").read_text().replace("epochs: int = 26", 'epochs: int = "sixty"')
     (tmp_path / "params.py").write_text(edited)
     (tmp_path / "train.py").write_text((ROOT / "train.py").read_text())
     done = subprocess.run(

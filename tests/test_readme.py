@@ -52,9 +52,7 @@ NOT_RUN = {  # how a command begins -> why it is not run
     "python benchmarks/": "it takes an hour; test_benchmarks.py has a short one",
     "tensorboard": "it does not end",
 }
-NOT_RUN_BLOCKS = {  # first line -> why the block is not run
-    "train.py  evaluate.py  compare.py   read the command line, call the package, print": "the layout",
-}
+NOT_RUN_BLOCKS = {}  # first line -> why the block is not run
 NO_CODE = {"text": "a layout, or what a program prints", "bibtex": "a citation"}  # language -> why such blocks are not run
 PAGES = [path.relative_to(ROOT).as_posix() for path in checkout.files("README.md", "CONTRIBUTING.md", "docs/*.md", "results/README.md")]
 CHANGED = ("docs/extending.md",)  # its commands are for code that has the changes of that page; test_extending.py makes them and runs all

@@ -107,6 +107,20 @@ def test_a_story_is_about_1400_pixels_wide_for_images_of_any_shape(shape, pixel_
     assert 1250 < drawn.shape[1] < 1500 and drawn.shape[0] < 900
 
 
+def test_a_story_shows_different_classes_first():
+    classes = np.array([9, 9, 7, 7, 9, 5, 5, -1])
+    assert story.of_different_classes(classes, 3) == [0, 2, 5]
+    assert story.of_different_classes(classes, 6) == [0, 1, 2, 3, 5, 7]  # the second 9 and the second 7 come before the second 5
+    assert story.of_different_classes(classes, 20) == list(range(8))
+
+
+def test_the_posteriors_picture_names_what_each_part_shows(monkeypatch):
+    monkeypatch.setattr(curves, "png", lambda figure: figure)
+    names = ("epoch", "active_units", "kl_0", *(f"posterior_{a}_{b}" for a in ("mean", "std") for b in ("min", "max")), "val_loss")
+    titles = [axis.get_title() for axis in curves.posterior([dict.fromkeys(names, 1.0)], "title").axes]
+    assert titles[2:] == ["extremes of the posterior mean", "extremes of the posterior standard deviation"]
+
+
 # ---- strips, grids and frames
 
 

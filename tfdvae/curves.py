@@ -107,9 +107,8 @@ def posterior(history, title):
     axes[1].set_title("KL of each dimension from N(0, 1)", fontsize=10)
     label_epochs(axes[1], "nats per image")
     for axis, name, label in ((axes[2], "mean", "posterior mean"), (axes[3], "std", "posterior standard deviation")):
-        for i, end in enumerate(("min", "max")):
-            label = {"min": "smallest", "max": "largest"}[end]
-            axis.plot(*_series(history, f"posterior_{name}_{end}"), color=COLOURS[i], label=label, **point)
+        for end, colour, extreme in (("min", COLOURS[0], "smallest"), ("max", COLOURS[1], "largest")):
+            axis.plot(*_series(history, f"posterior_{name}_{end}"), color=colour, label=extreme, **point)
         axis.legend(frameon=False)
         axis.set_title(f"extremes of the {label}", fontsize=10)
         label_epochs(axis)

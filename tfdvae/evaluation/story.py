@@ -11,6 +11,7 @@ from ..plots import COLOURS
 from ..sheet import Sheet, fitted
 
 ROWS = 8
+AMONG = 100  # images, of which the rows are chosen
 DPI = 200  # the picture is about 1,400 pixels wide, so text and images are sharp where a page shows it half as large
 IMAGE = 140  # pixels on the longer side of an image
 ARROW, WORDS = 200, 230  # pixels of an arrow between images, and of the words beside an output
@@ -27,6 +28,12 @@ class Story:
     outputs: np.ndarray  # of the DAE, the final ones
     vae_errors: np.ndarray  # (n,), reconstruction errors in nats, as those of the final outputs
     errors: np.ndarray
+
+
+def of_different_classes(classes, n=ROWS):
+    """Return the indices of n images, in their order: the first image of every class, then the second of every class, and so on."""
+    before = [int((classes[:i] == k).sum()) for i, k in enumerate(classes)]  # images of its class before an image
+    return sorted(sorted(range(len(classes)), key=lambda i: (before[i], i))[:n])
 
 
 def story(model, images):

@@ -42,8 +42,10 @@ def pictures(run, model, dataset, params_dict):
 
 
 def draw_story(model, dataset, params_dict, history, title):
-    """Draw the first validation images with both outputs of a joint model."""
-    told = story.story(model, data.images_of(next(iter(dataset.validation(story.ROWS)))))
+    """Draw some of the first validation images with both outputs of a joint model."""
+    first, classes = data.images_and_labels(next(iter(dataset.validation(story.AMONG))))
+    shown = first.numpy() if classes is None else first.numpy()[story.of_different_classes(classes.numpy())]
+    told = story.story(model, shown[: story.ROWS])
     images, learned = dataset.sizes[data.VALIDATION], model.likelihood.learns_variance
     footer = story.footer(curves.best_row(history), images, params_dict["vae_weight"], learned)
     return story.picture(told, story.heading(title, params_dict), footer, params_dict["pixel_range"])

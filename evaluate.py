@@ -63,18 +63,21 @@ def suggest(records, classifier):
     models = [record for record in records if record["params"]["model"] != "classifier"]
     with_classes = [record for record in models if record["data"]["class_names"]]
     if with_classes and not classifier:
-        words = words_for_classifier(with_classes[0]["params"])
+        words = words_for_classifier(with_classes[0])
         print(f"To judge the class of the outputs, train a classifier:\n  {command('train.py', *words)}")
         print("Then evaluate again with --classifier and its folder.")
     for dataset in dict.fromkeys(record["params"]["dataset"] for record in models):
-        print(*next_comparison(dataset, studies.STUDIES), sep="\n")
+        for line in next_comparison(dataset, studies.STUDIES):
+            print(line)
 
 
-def words_for_classifier(params_dict):
-    """Return the options of train.py that train a classifier for a run."""
-    defaults = dataclasses.asdict(parameters.Params())
+def words_for_classifier(record):
+    """Return the options of train.py that train a classifier for a run; images of the user's own have their absolute path."""
+    params_dict, defaults = record["params"], dataclasses.asdict(parameters.Params())
+    kind, path = params_dict["dataset"].partition(":")[0], record["data"].get("path")
     name = f"{params_dict['dataset']}_classifier"
-    words = [name] if name in parameters.PRESETS else ["--model", "classifier", "--dataset", params_dict["dataset"]]
+    dataset = f"{kind}:{path}" if path else params_dict["dataset"]
+    words = [name] if name in parameters.PRESETS else ["--model", "classifier", "--dataset", dataset]
     for option in ("image_size", "resize", "background", "pixel_range"):
         if params_dict[option] != defaults[option]:
             words += ["--" + option.replace("_", "-"), str(params_dict[option])]

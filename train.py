@@ -63,7 +63,7 @@ def main(
         with interrupts.deferred():  # it imports TensorFlow Datasets
             check_dataset(params_dict["dataset"])
     name = preset if preset in parameters.PUBLISHED_PRESETS else ""  # several of them share dataset and model
-    changed = [name for name in overrides if params_dict[name] != getattr(chosen, name)]
+    changed = [option for option in overrides if not named or params_dict[option] != getattr(chosen, option)]
     with claimed(params_dict | {"run_dir": run_dir}, name, changed) as run:
         if not started and not overwrite:
             run.refuse_to_overwrite()
@@ -75,7 +75,7 @@ def main(
             settings = {"preset": named, "given": None if named else overrides, "command": command, "callbacks": callbacks}
             settings |= {"moved_to": overrides.get("dataset", ""), "interrupts": interrupts, "verbose": verbose}
             train(run, params_dict, resume=started, **settings)
-        print(after_training(run), *next_comparison(params_dict["dataset"], studies.STUDIES), sep="\n")
+        print(after_training(run, params_dict["model"]), *next_comparison(params_dict["dataset"], studies.STUDIES), sep="\n")
         return str(run)
 
 

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 import evaluate
+import params
 import tfdvae
 import train
 from tfdvae import data
@@ -257,7 +258,7 @@ def test_files_are_read_as_a_loaded_run_read_its_own(tmp_path):
 # ---- images that have moved
 
 
-def test_a_run_on_a_relative_path_evaluates_from_anywhere(tmp_path, monkeypatch):
+def test_a_run_on_a_relative_path_evaluates_from_anywhere(tmp_path, monkeypatch, capsys):
     (tmp_path / "here").mkdir(), (tmp_path / "there").mkdir()
     saved(tmp_path / "here" / "x.npz", np.arange(120) % 2)
     monkeypatch.chdir(tmp_path / "here")
@@ -266,6 +267,7 @@ def test_a_run_on_a_relative_path_evaluates_from_anywhere(tmp_path, monkeypatch)
     assert Run(run).read_record()["data"]["path"] == str(tmp_path / "here" / "x.npz")
     monkeypatch.chdir(tmp_path / "there")
     evaluate.main(["../here/run"])
+    assert f"--model classifier --dataset arrays:{tmp_path}/here/x.npz\n" in capsys.readouterr().out  # works in this folder, too
     train.main(resume=True, run_dir="../here/run")
     (tmp_path / "here" / "x.npz").rename(tmp_path / "moved.npz")
     with pytest.raises(InputError, match=r"the images of arrays:x\.npz were in .*x\.npz, where nothing is now; .*--dataset arrays:PATH"):
@@ -281,3 +283,11 @@ def test_a_run_on_a_relative_path_evaluates_from_anywhere(tmp_path, monkeypatch)
         evaluate.main(["../here/run"], dataset="arrays:../other.npz")
     with pytest.raises(InputError, match=r"dataset: received 'mnist'; expected folder:PATH or arrays:FILE\.npz"):
         evaluate.main(["../here/run"], dataset="mnist")
+
+
+def test_a_run_without_a_preset_is_named_after_all_that_was_given(tmp_path, monkeypatch):
+    """Its other parameters are fitted to the images, so a value that is a default of `Params` is a change, too."""
+    monkeypatch.chdir(tmp_path)
+    saved(tmp_path / "x.npz", np.arange(120) % 2)
+    run = train.main(dataset="arrays:x.npz", model="vae", **TINY | {"latent_dim": params.Params().latent_dim})
+    assert f"-latent-dim{params.Params().latent_dim}-" in run

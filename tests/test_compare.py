@@ -303,7 +303,7 @@ def test_killed_it_goes_on_where_it_was(how, copy):
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["mnits"], "study: received 'mnits'; did you mean mnist? Expected one of digits, mnist, mnist_short, cifar10"),
+        (["mnits"], "study: received 'mnits'; did you mean mnist? Expected one of mnist_5k, digits, mnist, mnist_short, cifar10"),
         (["digits", "mnist"], "study: received digits mnist; expected one study"),
         (["digits", "--result", "x"], "did you mean --results"),
         (["digits", "--report-only"], "study: digits has no finished run"),
@@ -368,7 +368,7 @@ def test_declared_studies_are_valid_and_alike():
     for name, study in studies.STUDIES.items():
         check_study(name, study)
         runs = study.runs()
-        assert len(set(runs)) == len(runs) and study.params_dict["dataset"] == name.partition("_")[0]
+        assert len(set(runs)) == len(runs) and study.params_dict["dataset"] == name.removesuffix("_short")
         assert set(study.params_dict) == set(study.judge_dict) and set(study.params_dict) | set(ADDED) == set(rules.RULES), (
             "a study states every parameter of its time"
         )

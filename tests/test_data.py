@@ -210,7 +210,7 @@ def test_folders_that_cannot_be_used(tmp_path, folder_of_classes):
 
 
 def test_an_unknown_name_leads_to_the_nearest():
-    with pytest.raises(InputError, match=r"'fashion_mnis'; did you mean fashion_mnist\? Expected digits, folder:PATH"):
+    with pytest.raises(InputError, match=r"'fashion_mnis'; did you mean fashion_mnist\? Expected mnist_5k, digits, folder:PATH"):
         data.load_dataset("fashion_mnis")
 
 
@@ -224,7 +224,7 @@ def test_a_dataset_that_cannot_be_had_says_where_to_put_it(tmp_path, monkeypatch
     monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", offline)
     with pytest.raises(InputError) as refused:
         data.load_dataset("kmnist")
-    for part in ("kmnist", str(tmp_path), os.path.join("downloads", "manual"), "no network", "digits"):
+    for part in ("kmnist", str(tmp_path), os.path.join("downloads", "manual"), "no network", "mnist_5k"):
         assert part in str(refused.value)
 
 

@@ -102,7 +102,7 @@ def test_a_full_disk_stops_with_a_sentence_and_loses_nothing(tmp_path):
     whole, full = str(tmp_path / "run"), str(tmp_path / "full")
     train.main("digits", model="vae", epochs=2, batch_size=256, run_dir=whole)
     limit = (tmp_path / "run" / runs.BEST).stat().st_size - 1
-    words = ("--model", "vae", "--epochs", 2, "--batch-size", 256, "--run-dir", "full")
+    words = ("digits", "--model", "vae", "--epochs", 2, "--batch-size", 256, "--run-dir", "full")
     process = start(*words, cwd=tmp_path, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
     _, error = finish(process)
     assert process.returncode == 1

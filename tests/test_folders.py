@@ -190,11 +190,13 @@ def test_any_name_is_a_class_and_a_file(tmp_path, memory_limit):
 
 def test_the_classes_are_named_with_their_counts(tmp_path):
     pictures(tmp_path / "few" / "cat", 15), pictures(tmp_path / "few" / "dog", 12)
-    assert data.class_sentence(load(tmp_path / "few")) == "2 classes: cat 15, dog 12"
+    assert data.class_sentence(load(tmp_path / "few")) == "2 classes: cat (15), dog (12)"
     for i in range(12):
         pictures(tmp_path / "many" / f"class{i:02}", 2 + i % 2)
     sentence = data.class_sentence(load(tmp_path / "many"))
-    assert sentence.startswith("12 classes: class00 2, class01 3,") and sentence.endswith("class09 3 and 2 more, of 2 to 3 images each")
+    assert sentence.startswith("12 classes: class00 (2), class01 (3),") and sentence.endswith(
+        "class09 (3) and 2 more, of 2 to 3 images each"
+    )
 
 
 @pytest.mark.parametrize("memory_limit", [2.0, 1e-9])

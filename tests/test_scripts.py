@@ -54,7 +54,7 @@ def test_train_says_what_runs_and_writes_a_whole_run_folder(trained):
     assert out.startswith("Importing TensorFlow ...\nReading digits ...\nTraining dvae (conv, ")
     assert re.search(r"Training dvae \(conv, [\d,]+ parameters, \w+\) for 2 epochs\n", out)
     assert "\nRun folder: runs/digits-dvae-seed0\nImages: 8x8x1; 1,456 for training, 161 for validation, 180 for the test.\n" in out
-    assert "10 classes: 0 178, 1 182, 2 177," in out
+    assert "10 classes: 0 (178), 1 (182), 2 (177)," in out
     names = {p.name for p in (folder / "runs" / "digits-dvae-seed0").iterdir()}
     pictures = {"curves.png", "posterior.png", "reconstructions.png", "samples.png", "progress.png", "progress.gif", "frames"}
     assert "story.png" in names and not (folder / "runs" / "digits-vae-seed0" / "story.png").exists()
@@ -252,10 +252,10 @@ def test_train_refuses_before_anything_is_imported_or_written(trained, words, me
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["--dataset", "no_such_set"], "dataset: received 'no_such_set'; expected digits, folder:PATH"),
-        (["--batch-size", "1457"], "batch_size: received 1457; expected at most the number .* 1456"),
+        (["--dataset", "no_such_set"], "dataset: received 'no_such_set'; expected mnist_5k, digits, folder:PATH"),
+        (["digits", "--batch-size", "1457"], "batch_size: received 1457; expected at most the number .* 1456"),
         (["--dataset", "folder:nowhere"], "nowhere is not a folder"),
-        (["--network", "r1"], "network: received r1 with images of 8x8 pixels; expected more than 8"),
+        (["digits", "--network", "r1"], "network: received r1 with images of 8x8 pixels; expected more than 8"),
     ],
 )
 def test_train_refuses_data_that_does_not_fit(words, message, tmp_path, monkeypatch, capsys):

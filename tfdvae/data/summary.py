@@ -18,11 +18,11 @@ ALIKE = {
 
 
 def class_sentence(dataset):
-    """Return the classes and their numbers of images, such as "2 classes: cat 60, dog 60"; "" without classes."""
+    """Return the classes and their numbers of images, such as "2 classes: cat (60), dog (60)"; "" without classes."""
     counts = dataset.class_counts()
     if not counts:
         return ""
-    named = ", ".join(f"{printable(name)} {number:,}" for name, number in list(counts.items())[:SHOWN])
+    named = ", ".join(f"{printable(name)} ({number:,})" for name, number in list(counts.items())[:SHOWN])
     more = f" and {len(counts) - SHOWN:,} more, of {min(counts.values()):,} to {max(counts.values()):,} images each"
     return f"{len(counts):,} class{'' if len(counts) == 1 else 'es'}: {named}{more if len(counts) > SHOWN else ''}"
 

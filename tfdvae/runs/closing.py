@@ -26,12 +26,15 @@ def open_first(path, shows):
     return filled(f"Open first: {path} ({shows})")
 
 
-def after_training(run):
-    """Return lines: the files of a finished training, the picture to open first, and the command that evaluates it."""
+def after_training(run, model):
+    """Return lines: the files of a finished training of a model, the picture to open first, and how to measure it."""
     names = files_of(run)
     first = next(name for name in OPEN_FIRST if name in names)
     lines = [written(run, names), open_first(run.file(first), OPEN_FIRST[first])]
-    return "\n".join([*lines, f"Next, measure it on the test set:\n  {command('evaluate.py', run)}"])
+    lines.append(f"Next, measure it on the test set:\n  {command('evaluate.py', run)}")
+    if model == "classifier":
+        lines.append(filled(f"Or let it judge the outputs of other runs: evaluate those with --classifier {run}"))
+    return "\n".join(lines)
 
 
 def after_evaluation(runs, compared=False):

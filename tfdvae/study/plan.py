@@ -70,7 +70,9 @@ def next_comparison(dataset, studies):
     if not names:
         return []
     runs = counted(len(studies[names[0]].runs()), "run")
-    return [f"Or compare VAEs and DVAEs on {dataset}, by {runs} with several seeds:\n  {command('compare.py', names[0])}"]
+    return [
+        f"To compare VAEs and DVAEs on {dataset} at equal rate ({runs}; the missing ones are trained):\n  {command('compare.py', names[0])}"
+    ]
 
 
 def check_study(name, study):

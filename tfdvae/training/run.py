@@ -68,9 +68,9 @@ def train(
     print(_introduction(run, params_dict, precision, model, dataset, resume))
     for sentence in (data.class_sentence(whole), *(f"Note: {note}" for note in whole.notes)):
         if sentence:
-            print(f"{sentence}.")
+            print(filled(f"{sentence}."))
     for warning in data.warnings_of(dataset):
-        print(f"Warning: {warning}.")
+        print(filled(f"Warning: {warning}."))
     fit_settings = {"resume": resume, "callbacks": callbacks, "interrupts": interrupts, "verbose": verbose}
     if fit(model, dataset, run, params_dict, **fit_settings) >= params_dict["epochs"]:
         print(f"{run} was finished already, with {counted(params_dict['epochs'], 'epoch')}.")

@@ -8,6 +8,7 @@ from test_terminal import in_a_terminal, screen
 
 from tfdvae import data
 from tfdvae.build import build_model
+from tfdvae.models import VAE
 from tfdvae.runs import Run
 from tfdvae.training import epochs
 from tfdvae.training import fit as training
@@ -203,3 +204,11 @@ def test_in_a_terminal_a_bar_is_shown_within_an_epoch_and_removed(tmp_path):
     lines = screen(written)
     assert not any("[" in line or "validation ..." in line for line in lines)
     assert [line.split()[0] for line in lines[-5:-2]] == ["1/3", "2/3", "3/3"] and lines[-2:] == ["the next line", ""]
+
+
+def test_nothing_is_claimed_of_the_loss_of_a_model_that_a_user_added():
+    class Other(VAE):
+        """Its loss is not known here."""
+
+    model = Other.__new__(Other)
+    assert not epochs.is_neg_elbo(model) and epochs.explanation(model) == ""

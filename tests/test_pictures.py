@@ -300,6 +300,10 @@ def test_runs_are_labelled_as_shortly_as_tells_them_apart():
     assert labels.run_title(one | {"dataset": "digits"}, a) == "DVAE on digits (run a)"
 
 
+def test_a_model_that_a_user_added_has_its_own_name():
+    assert labels.model_label(PARAMS | {"model": "free_vae"}) == "free_vae"
+
+
 # ---- the steps of drawing
 
 

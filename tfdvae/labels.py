@@ -31,7 +31,7 @@ def model_label(params_dict):
             parts.append("only the final output trained")
         elif params_dict["vae_weight"] != 1:
             parts.append(f"VAE's weight {params_dict['vae_weight']:g}")
-    return ", ".join([MODELS[model], *parts])
+    return ", ".join([MODELS.get(model, model), *parts])  # a model that a user added has its own name
 
 
 def variant_labels(changes, params_dicts):

@@ -85,9 +85,11 @@ class Dataset:
         return self.apart(epochs.flat_map(epoch_batches).prefetch(tf.data.AUTOTUNE))
 
     def apart(self, pipeline):
-        """Return a pipeline that reads streamed images in threads of its own, or reading would hold up the operations of a training."""
+        """Return a pipeline that does not hold up a training: streamed images are read in threads of its own."""
         options = tf.data.Options()
-        if not self.in_memory:
+        if self.in_memory:  # then there is nothing to tune, and the end of a training had to wait up to a minute for the thread that tunes
+            options.autotune.enabled = False
+        else:
             options.threading.private_threadpool_size = os.cpu_count() or 1
         return pipeline.with_options(options)
 
@@ -103,7 +105,8 @@ class Dataset:
     def in_order(self, part, batch_size):
         """Return a pipeline over a part, in order; its random draws are the same every time, and differ from those of other parts."""
         batches = self.parts[part].batches(batch_size).enumerate()
-        return batches.map(lambda i, batch: self.convert(batch, fold_in(tf.stack([FIXED_SEED, i]), part))).prefetch(tf.data.AUTOTUNE)
+        converted = batches.map(lambda i, batch: self.convert(batch, fold_in(tf.stack([FIXED_SEED, i]), part)))
+        return self.apart(converted.prefetch(tf.data.AUTOTUNE))
 
     @no_autograph
     def pixel_variances(self, part, batch_size):

@@ -103,7 +103,7 @@ def footer(row, images, vae_weight, learns_variance):
     """
     vae_mean, mean = row["val_vae_reconstruction"], row["val_reconstruction"]
     lines = [
-        "Beside each output: its reconstruction error. Lower means nearer to the image.",
+        "Beside each output: its reconstruction error. Lower is nearer to the image. Better or worse: than the VAE's.",
         f"Mean over {'all ' if images > 1 else ''}{counted(images, 'validation image')}: VAE {vae_mean:,.1f} nats, DAE {mean:,.1f} nats.",
     ]
     if learns_variance:

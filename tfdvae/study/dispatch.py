@@ -60,14 +60,15 @@ def finish(name, study, folder, training_folder, interrupts):
     for number, job in enumerate(jobs):
         left = clock.left([job.key for job in jobs[number:]])
         print(f"{name}: {done} of {total} runs are done; next {job.variant}, seed {job.seed}; {left}", flush=True)
-        began = time.monotonic()
+        began, whole = time.monotonic(), not Run(job.params_dict["run_dir"]).exists
         try:
             result = run_job(job, interrupts)
         except NonFiniteLoss as error:  # it would diverge again; go on with the others
             print(f"{job.params_dict['run_dir']}: {error} The study goes on without it.", flush=True)
             continue
         results.write(folder / "runs" / label(job.key), result)
-        clock.add(job.key, time.monotonic() - began)
+        if whole:  # the rest of a run that was begun before says nothing about the others
+            clock.add(job.key, time.monotonic() - began)
         done += 1
 
 

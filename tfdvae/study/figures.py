@@ -98,8 +98,9 @@ def gaps(differences, name):
         axis.set_yticks(range(len(shown)), [f"{drawn(d.variant)} (n = {len(d.seeds)})" for d in shown])
         axis.set_ylim(-0.5, len(shown) - 0.5)
         title, unit = AT_EQUAL_RATE[kind]
-        axis.set_title(title, fontsize=11)
-        axis.set_xlabel(f"difference from a VAE of the same rate ({unit})\n← better          worse →")
+        axis.set_title(title, fontsize=11, pad=20)
+        axis.text(0.0, 1.01, "← better    worse →", transform=axis.get_xaxis_transform(), ha="center", va="bottom", fontsize=9)
+        axis.set_xlabel(f"difference from a VAE of the same rate ({unit})")
         axis.spines[["top", "right"]].set_visible(False)
     figure.suptitle(f"study {drawn(name)}: is a variant better than a VAE of the same KL divergence? The line at 0 is the VAE.")
     styles = ((COLOURS[0], "-", "", "95 % over seeds (t)"), (COLOURS[1], "-", "", "95 % over test images (bootstrap)"))

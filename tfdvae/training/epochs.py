@@ -5,6 +5,7 @@ import time
 
 import keras
 
+from ..models import DVAE, VAE, ImDVAE
 from ..terminal import StatusLine, duration, filled
 
 # VAE recon. and DAE recon. are the reconstruction terms of a dvae's two outputs; a model with one output has recon.
@@ -19,6 +20,7 @@ HEADINGS = {  # term -> heading of its column, at most `NUMBER` characters
     "label": "label",
     "error": "error",
 }
+WITH_ELBO = (VAE, DVAE, ImDVAE)
 SHOWN = ("loss", "neg_elbo", "vae_reconstruction", "reconstruction", "kl", "error")  # of validation, in a line
 
 
@@ -40,13 +42,13 @@ def composition(model):
 
 
 def is_neg_elbo(model):
-    """Return whether the validation loss of a model is the −ELBO."""
-    return model.generates and composition(model) == {"reconstruction": 1.0, "kl": 1.0}
+    """Return whether the validation loss of a model is the −ELBO; False for a class that is not of the package."""
+    return type(model) in WITH_ELBO and composition(model) == {"reconstruction": 1.0, "kl": 1.0}
 
 
 def explanation(model):
-    """Return lines that say how a loss is composed that is not the −ELBO; "" where it is, or where the model has no −ELBO."""
-    if not model.generates or (is_neg_elbo(model) and not model.kl_schedule):
+    """Return lines that say how a loss is composed that is not the −ELBO; "" where it is, or where this is not known of the model."""
+    if type(model) not in WITH_ELBO or (is_neg_elbo(model) and not model.kl_schedule):
         return ""
     headings = {term: heading(term, model.term_names) for term in HEADINGS}
     loss = " + ".join(headings[term] if weight == 1 else f"{weight:g} × {headings[term]}" for term, weight in composition(model).items())

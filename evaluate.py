@@ -7,6 +7,7 @@ import sys
 import params as parameters
 import studies
 from tfdvae.cli import exit_status, read_options
+from tfdvae.dataset_names import at_path
 from tfdvae.errors import InputError, reported_as_fault
 from tfdvae.evaluation.options import Options, checked
 from tfdvae.interrupts import Interrupts
@@ -74,10 +75,9 @@ def suggest(records, classifier):
 def words_for_classifier(record):
     """Return the options of train.py that train a classifier for a run; images of the user's own have their absolute path."""
     params_dict, defaults = record["params"], dataclasses.asdict(parameters.Params())
-    kind, path = params_dict["dataset"].partition(":")[0], record["data"].get("path")
-    name = f"{params_dict['dataset']}_classifier"
-    dataset = f"{kind}:{path}" if path else params_dict["dataset"]
-    words = [name] if name in parameters.PRESETS else ["--model", "classifier", "--dataset", dataset]
+    path, dataset = record["data"].get("path"), params_dict["dataset"]
+    name = f"{dataset}_classifier"
+    words = [name] if name in parameters.PRESETS else ["--model", "classifier", "--dataset", at_path(dataset, path) if path else dataset]
     for option in ("image_size", "resize", "background", "pixel_range"):
         if params_dict[option] != defaults[option]:
             words += ["--" + option.replace("_", "-"), str(params_dict[option])]

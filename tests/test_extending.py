@@ -7,11 +7,11 @@ import shutil
 import subprocess
 import sys
 
+import documents
 import pytest
 from conftest import ROOT
 
 SECTIONS = re.split(r"^## ", (ROOT / "docs/extending.md").read_text(), flags=re.M)[1:]
-BLOCK = re.compile(r"^```(python)?\n(.*?)^```$", re.M | re.S)
 PLACE = re.compile(r"# (\S+), (above|below|in place of|new file) ?(.*)\n")
 
 
@@ -33,12 +33,13 @@ def run(folder, command):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("section", [each for each in SECTIONS if BLOCK.search(each)], ids=lambda text: text.splitlines()[0])
+@pytest.mark.parametrize("section", [each for each in SECTIONS if documents.blocks(each)], ids=lambda text: text.splitlines()[0])
 def test_the_examples_work(section, tmp_path):
     for name in ("tfdvae", *(path.name for path in ROOT.glob("*.py"))):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, tmp_path / name)
-    for language, text in BLOCK.findall(section):
+    for block in documents.blocks(section):
+        language, text = block.language, block.text
         place = PLACE.match(text)
         if place:
             put(tmp_path, *place.groups(), text[place.end() :])
@@ -50,6 +51,6 @@ def test_the_examples_work(section, tmp_path):
 
 
 def test_every_section_with_an_edit_ends_with_a_command():
-    edited = [each for each in SECTIONS if any(PLACE.match(text) for _, text in BLOCK.findall(each))]
+    edited = [each for each in SECTIONS if any(PLACE.match(block.text) for block in documents.blocks(each))]
     assert len(edited) >= 6
-    assert all(text.startswith("python ") for each in edited for _, text in BLOCK.findall(each)[-1:])
+    assert all(block.text.startswith("python ") for each in edited for block in documents.blocks(each)[-1:])

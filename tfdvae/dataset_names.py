@@ -16,6 +16,11 @@ def check_dataset(name):
         check_tfds_name(stored, tfds_folder(), name)
 
 
+def at_path(name, path):
+    """Return the name of a dataset of the user's own images with another path, such as the absolute one."""
+    return next((kind for kind in OWN_IMAGES if name.startswith(kind)), "") + path
+
+
 def tfds_folder():
     """Return the folder of prepared datasets of TensorFlow Datasets."""
     import tensorflow_datasets as tfds

@@ -33,9 +33,9 @@ def strips(rows, title, pixel_range="unit", limits=None):
     coloured_rows = []
     for label, images, limit in zip(drawn_apart(rows), rows.values(), limits or [None] * len(rows)):
         low, high, colours = (*limit, GREY) if limit else RANGES[pixel_range]
-        scaled = fitted(coloured(images[: shown(len(rows))], low, high, colours), IMAGE)
+        enlarged = fitted(coloured(images[: shown(len(rows))], low, high, colours), IMAGE)
         bar = (low, high, colours) if (limit or pixel_range == "real") and images.shape[-1] == 1 else None
-        coloured_rows.append((textwrap.fill(label, 22), scaled, bar))
+        coloured_rows.append((textwrap.fill(label, 22), enlarged, bar))
     height, width = coloured_rows[0][1].shape[1:3]
     for start in range(0, len(coloured_rows[0][1]), ACROSS):
         for label, images, bar in coloured_rows:
@@ -98,9 +98,9 @@ def frames(pictures, rows, title):
     """
     sheet = Sheet()
     sheet.text(0, -40, title, fontsize=10, va="bottom")
-    scaled = fitted(np.stack(list(pictures.values())), FRAME)
-    height, width = scaled.shape[1:3]
-    for i, (heading, picture) in enumerate(zip(pictures, scaled)):
+    enlarged = fitted(np.stack(list(pictures.values())), FRAME)
+    height, width = enlarged.shape[1:3]
+    for i, (heading, picture) in enumerate(zip(pictures, enlarged)):
         x, y = i % FRAMES_ACROSS * (width + 16), i // FRAMES_ACROSS * (height + 40)
         sheet.image(x, y, picture)
         sheet.text(x + width / 2, y - 8, heading, fontsize=9, ha="center", va="bottom")
@@ -120,10 +120,15 @@ def row_labels(rows, height):
 
 def coloured(images, low, high, colours):
     """Return images, (n, H, W, C), as colours in bytes, (n, H, W, 3); a single channel goes through a colour map."""
-    images = np.clip((np.asarray(images, np.float32) - low) / (high - low), 0.0, 1.0)
+    images = scaled(images, low, high)
     if images.shape[-1] == 1:
         images = colours(images[..., 0])[..., :3]
     return np.round(255 * images).astype(np.uint8)
+
+
+def scaled(images, low, high):
+    """Return images with [low, high] scaled to [0, 1], as float32; values beyond it are cut off."""
+    return np.clip((np.asarray(images, np.float32) - low) / (high - low), 0.0, 1.0)
 
 
 def mosaic(images, low=0.0, high=1.0, side=8):
@@ -132,7 +137,7 @@ def mosaic(images, low=0.0, high=1.0, side=8):
     Returns:
         (H', W') with NaN for the line, which this module's colour maps show, or (H', W', 3) with a white line.
     """
-    images = np.clip((np.asarray(images, np.float32) - low) / (high - low), 0.0, 1.0)
+    images = scaled(images, low, high)
     n, height, width, channels = images.shape
     rows = -(-n // side)
     tiles = np.full((rows * side, height + 1, width + 1, channels), np.nan if channels == 1 else 1.0, np.float32)

@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from .. import forms, rules
+from ..dataset_names import at_path
 from ..errors import InputError, printable
 from .pipeline import TEST, TRAIN, VALIDATION, Dataset
 from .source import SPLIT_SEED, UNLABELLED, Part, Preparation
@@ -208,13 +209,12 @@ def recorded_name(record):
         InputError: the images are where they were no longer.
     """
     name, path = record["params"]["dataset"], record["data"].get("path", "")
-    kind = next((kind for kind in rules.OWN_IMAGES if name.startswith(kind)), "")
     if os.path.exists(path):
-        return kind + path
-    if path and not os.path.exists(os.path.expanduser(name.removeprefix(kind))):
+        return at_path(name, path)
+    if path and not os.path.exists(os.path.expanduser(name.removeprefix(at_path(name, "")))):
         raise InputError(
             f"dataset: the images of {name} were in {printable(path)}, where nothing is now; expected the same images; move them back, or "
-            f"give their new place with --dataset {kind}PATH."
+            f"give their new place with --dataset {at_path(name, 'PATH')}."
         )
     return name
 

@@ -41,8 +41,8 @@ class Params:
     # ae (autoencoder), dae (denoising), vae, dvae (a vae and a dae trained jointly), im_dvae (a vae that sees corrupted images) or
     # classifier (a CNN that judges outputs)
     model: rules.Model = "dvae"
-    # conv (4x4 convolutions of stride 2), r0 (5x5 convolutions and max-pooling, as in dojoteef/dvae), r1 (5x5 convolutions
-    # without padding), mlp (dense layers) or linear
+    # conv (4x4 convolutions of stride 2), s2d (conv with squares of 2x2 pixels as its first positions, and residual dense layers), r0
+    # (5x5 convolutions and max-pooling, as in dojoteef/dvae), r1 (5x5 convolutions without padding), mlp (dense layers) or linear
     network: rules.Network = "conv"
     # filters of each convolution of the encoder, mirrored in the decoder; none: the network's own for the image size
     channels: tuple[int, ...] = ()
@@ -100,9 +100,13 @@ class Params:
     batch_size: int = 128
     # Adam's step size at the start
     learning_rate: float = 1e-2
-    # constant; cosine (to zero over all epochs); cosine_hold (to a hundredth over four fifths of them, then constant); staircase (a
-    # tenth at each fifth of the epochs, not below 1e-5); plateau (a tenth after 10 epochs that have not lowered the training loss)
+    # constant; linear or cosine (to zero over all epochs); cosine_hold (to a hundredth over four fifths of them, then constant); staircase
+    # (a tenth at each fifth of the epochs, not below 1e-5); plateau (a tenth after 10 epochs that have not lowered the training loss)
     learning_rate_schedule: rules.LearningRateSchedule = "cosine"
+    # share of the mean squared gradient that Adam keeps at each step; a smaller one forgets sooner, which suits a short training
+    beta_2: float = 0.999
+    # each step takes this share of every kernel, times the learning rate, off it (AdamW); biases, batch norm and priors are left alone
+    weight_decay: float = 0.0
     # of the networks' arithmetic: float32, bfloat16, or auto, which takes bfloat16 where the hardware multiplies it
     precision: rules.Precision = "auto"
     # of initial weights, order of images and noise

@@ -14,7 +14,8 @@ from tfdvae.training import epochs
 from tfdvae.training import fit as training
 
 SMALL = {"image_shape": (8, 8, 1), "num_classes": 10, "channels": (4,), "hidden_units": (10,), "latent_dim": 3, "seed": 3}
-FIT = {"epochs": 3, "flip": False, "batch_size": 500, "learning_rate": 1e-2, "learning_rate_schedule": "constant", "seed": 3}
+ADAM = {"beta_2": 0.999, "weight_decay": 0.0}
+FIT = {"epochs": 3, "flip": False, "batch_size": 500, "learning_rate": 1e-2, "learning_rate_schedule": "constant", "seed": 3} | ADAM
 MODELS = {
     "ae": {"model": "ae"},
     "dae": {"model": "dae"},

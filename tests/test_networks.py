@@ -40,6 +40,29 @@ def test_r0_decoder_goes_from_128_to_64_to_3_channels_on_colour_images():
     assert kernels == [(5, 5, 64, 128), (5, 5, 3, 64)]
 
 
+def test_squares_of_pixels_become_one_position_and_back():
+    images = tf.reshape(tf.range(1.0, 16.0), (1, 3, 5, 1))  # rows 1..5, 6..10, 11..15
+    squares = blocks.SpaceToDepth()(images)
+    assert squares[0, 0].numpy().tolist() == [[1, 2, 6, 7], [3, 4, 8, 9], [5, 0, 10, 0]]
+    assert squares[0, 1, 2].numpy().tolist() == [15, 0, 0, 0]
+    back = blocks.DepthToSpace()(squares)
+    assert back.shape == (1, 4, 6, 1)
+    np.testing.assert_array_equal(back[:, :3, :5], images)
+
+
+def test_a_residual_block_adds_its_input_and_keeps_statistics_for_every_pass():
+    block = blocks.Residual(blocks.Style(passes=2).hidden(keras.layers.Dense, 4, name="dense"))
+    x = np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)
+    block.build(x.shape)
+    dense, norm, _ = block.layers
+    hidden = x @ dense.kernel.numpy()
+    expected = x + np.maximum(0, (hidden - hidden.mean(0)) / np.sqrt(hidden.var(0) + norm.epsilon))
+    np.testing.assert_allclose(block(x, training=True, pass_index=1), expected, atol=1e-4)
+    assert np.all(norm.moving_mean[0] == 0) and np.all(norm.moving_mean[1] != 0)
+    again = blocks.Residual.from_config(block.get_config())
+    assert again(x).shape == x.shape
+
+
 def test_classifier_varies_images_in_training_only():
     network = networks.classifier((16, 16, 3), 4, shift=0.2, blur=1.5)
     x = np.random.default_rng(0).random((32, 16, 16, 3)).astype(np.float32)

@@ -3,6 +3,7 @@ import io
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfdvae import data
 from tfdvae.build import build_model
@@ -14,7 +15,8 @@ from tfdvae.training import fit as training
 from tfdvae.training import run as training_run
 
 SMALL = {"channels": (4,), "hidden_units": (10,), "latent_dim": 3}
-FIT = {"epochs": 4, "flip": False, "batch_size": 500, "learning_rate": 1e-2, "learning_rate_schedule": "cosine", "seed": 3}
+ADAM = {"beta_2": 0.999, "weight_decay": 0.0}
+FIT = {"epochs": 4, "flip": False, "batch_size": 500, "learning_rate": 1e-2, "learning_rate_schedule": "cosine", "seed": 3} | ADAM
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +30,8 @@ def test_staircase_falls_to_a_tenth_at_each_fifth_and_not_below_its_floor():
     assert training.learning_rates("constant", 0.3, 1, 1) == 0.3
     cosine = training.learning_rates("cosine", 1.0, epochs=2, steps_per_epoch=10)
     assert [float(cosine(step)) for step in (0, 10, 20)] == pytest.approx([1.0, 0.5, 0.0], abs=1e-6)
+    linear = training.learning_rates("linear", 1.0, epochs=2, steps_per_epoch=10)
+    assert [float(linear(step)) for step in (0, 5, 19, 20)] == pytest.approx([1.0, 0.75, 0.05, 0.0], abs=1e-6)
     held = training.learning_rates("cosine_hold", 1.0, epochs=2, steps_per_epoch=10)
     assert [float(held(step)) for step in (0, 8, 16, 19)] == pytest.approx([1.0, 0.505, 0.01, 0.01], abs=1e-6)
 
@@ -42,11 +46,34 @@ def test_a_plateau_lowers_the_rate_after_ten_epochs_that_were_no_better():
     assert callbacks.plateau_rate([4.0] * 23, 0.1) == pytest.approx(0.001)
 
 
+def test_weight_decay_takes_its_share_off_kernels_alone():
+    """Without a gradient Adam does not move, so a step at rate 0.1 with a decay of 0.5 leaves 95 % of a kernel."""
+    model = build_model(image_shape=(8, 8, 1), model="vae", prior="mixture", prior_components=3, **SMALL)
+    training.compile_model(model, 0.1, beta_2=0.9, weight_decay=0.5)
+    before = {weight.path: weight.numpy() for weight in model.trainable_variables}
+    model.optimizer.apply_gradients([(tf.zeros_like(weight), weight) for weight in model.trainable_variables])
+    names = set()
+    for weight in model.trainable_variables:
+        names.add(weight.name)
+        np.testing.assert_allclose(weight, before[weight.path] * (0.95 if weight.name == "kernel" else 1.0), rtol=1e-6)
+    assert model.optimizer.beta_2 == 0.9 and {"kernel", "bias", "scale", "offset"} < names
+
+
 VARIED = {"model": "im_dvae", "prior": "vampprior", "prior_components": 3}
 
 
-@pytest.mark.parametrize("parameters, rates", [({"model": "dvae", "kl_schedule": "linear:9"}, "cosine"), (VARIED, "plateau")])
-def test_a_resumed_run_ends_as_an_uninterrupted_one(parameters, rates, digits, tmp_path, monkeypatch):
+DECAYED = {"learning_rate_schedule": "linear", "beta_2": 0.9, "weight_decay": 0.5}
+
+
+@pytest.mark.parametrize(
+    "parameters, changed",
+    [
+        ({"model": "dvae", "kl_schedule": "linear:9"}, {}),
+        (VARIED, {"learning_rate_schedule": "plateau"}),
+        ({"model": "vae"}, DECAYED),
+    ],
+)
+def test_a_resumed_run_ends_as_an_uninterrupted_one(parameters, changed, digits, tmp_path, monkeypatch):
     monkeypatch.setattr(callbacks, "PATIENCE", -1)  # so that every epoch reduces
     finals = []
     for stops in ((4,), (1, 3, 4)):
@@ -57,7 +84,7 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(parameters, rates, digits, t
             callback = keras.callbacks.LambdaCallback(
                 on_epoch_end=lambda epoch, logs, m=model, s=stop: setattr(m, "stop_training", epoch + 1 == s)
             )
-            training.fit(model, digits, run, FIT | {"learning_rate_schedule": rates}, resume=i > 0, callbacks=[callback])
+            training.fit(model, digits, run, FIT | changed, resume=i > 0, callbacks=[callback])
         assert sorted(run.frames()) == [1, 2, 3, 4]
         finals.append((run.read_weights(runs.LAST)[0], run.read_history()))
     assert finals[0][1] == finals[1][1] and len(finals[0][1]) == 4

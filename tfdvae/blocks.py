@@ -26,7 +26,7 @@ class Network(keras.layers.Layer):
 
     def call(self, inputs, training=False, pass_index=0):
         for layer in self.layers:
-            if isinstance(layer, BatchNorm):
+            if isinstance(layer, BatchNorm | Network):
                 inputs = layer(inputs, training=training, pass_index=pass_index)
             elif isinstance(layer, TRAINING_LAYERS):
                 inputs = layer(inputs, training=training)
@@ -45,6 +45,39 @@ class Network(keras.layers.Layer):
     @classmethod
     def from_config(cls, config):
         return cls(**{**config, "layers": [keras.saving.deserialize_keras_object(layer) for layer in config["layers"]]})
+
+
+@keras.saving.register_keras_serializable("tfdvae")
+class Residual(Network):
+    """Add to its input what layers in order make of it (He et al. 2016); they keep its shape."""
+
+    def call(self, inputs, training=False, pass_index=0):
+        return inputs + super().call(inputs, training, pass_index)
+
+
+@keras.saving.register_keras_serializable("tfdvae")
+class SpaceToDepth(layers.Layer):
+    """Make each square of 2x2 pixels one position: (B, H, W, C) to (B, ceil(H / 2), ceil(W / 2), 4 C), with zeros beyond the image."""
+
+    def call(self, images):
+        _, height, width, _ = images.shape
+        return tf.nn.space_to_depth(tf.pad(images, ((0, 0), (0, height % 2), (0, width % 2), (0, 0))), 2)
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, channels = input_shape
+        return batch, math.ceil(height / 2), math.ceil(width / 2), 4 * channels
+
+
+@keras.saving.register_keras_serializable("tfdvae")
+class DepthToSpace(layers.Layer):
+    """Make each position a square of 2x2 pixels: (B, H, W, 4 C) to (B, 2 H, 2 W, C)."""
+
+    def call(self, images):
+        return tf.nn.depth_to_space(images, 2)
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, channels = input_shape
+        return batch, 2 * height, 2 * width, channels // 4
 
 
 def gaussian_blur(images, sigma):
@@ -117,6 +150,14 @@ class Style:
     def dense(self, units):
         """Return dense layers, with their batch norm and activations."""
         return [part for i, n in enumerate(units) for part in self.hidden(layers.Dense, n, name=f"dense_{i}")]
+
+    def residual_dense(self, units):
+        """Return dense layers, with their batch norm and activations, each followed by another of its size whose output is added."""
+        stack = []
+        for i, n in enumerate(units):
+            stack += self.hidden(layers.Dense, n, name=f"dense_{i}")
+            stack += [Residual(self.hidden(layers.Dense, n, name=f"dense_{i}b"), name=f"residual_{i}", dtype=self.dtype)]
+        return stack
 
     def flatten(self):
         return layers.Flatten(name="flatten", dtype=self.dtype)

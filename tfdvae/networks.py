@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from keras import layers
 
-from .blocks import PLAIN, Network, RandomBlur
+from .blocks import PLAIN, DepthToSpace, Network, RandomBlur, SpaceToDepth
 from .errors import InputError
 from .kernels.convolutions import Conv2D, Conv2DTranspose
 
@@ -29,6 +29,17 @@ def conv_encoder(image_shape, channels, units, style):
     """Return 4x4 convolutions of stride 2, then dense layers."""
     convs = [style.hidden(Conv2D, n, 4, strides=2, padding="same", name=f"conv_{i}") for i, n in enumerate(channels)]
     return [*itertools.chain(*convs), style.flatten(), *style.dense(units)]
+
+
+def s2d_encoder(image_shape, channels, units, style):
+    """Return squares of 2x2 pixels under a 3x3 convolution, 4x4 convolutions of stride 2, then pairs of dense layers, one residual.
+
+    A first convolution at every second position has as much to see as one at each, for a quarter of its positions.
+    """
+    stack = [SpaceToDepth(name="squares", dtype=style.dtype), *style.hidden(Conv2D, channels[0], 3, padding="same", name="conv_0")]
+    for i, n in enumerate(channels[1:], 1):
+        stack += style.hidden(Conv2D, n, 4, strides=2, padding="same", name=f"conv_{i}")
+    return [*stack, style.flatten(), *style.residual_dense(units)]
 
 
 def r0_encoder(image_shape, channels, units, style):
@@ -65,15 +76,24 @@ def linear_encoder(image_shape, channels, units, style):
     return [style.flatten()]
 
 
-def _upsampling_decoder(image_shape, output_channels, channels, units, style, kernel):
-    """Return dense layers, then transposed convolutions of stride 2 that undo an encoder's halvings."""
+def _upsampling_decoder(image_shape, output_channels, channels, units, style, kernel, squares=False):
+    """Return dense layers, then transposed convolutions of stride 2 that undo an encoder's halvings; `squares` is of `s2d_decoder`."""
     sizes = _halved(image_shape[:2], len(channels))
     height, width = sizes[-1]
-    stack = style.dense((*reversed(units), height * width * channels[-1]))
+    top = height * width * channels[-1]
+    if squares:
+        stack = [*style.residual_dense(tuple(reversed(units))), *style.hidden(layers.Dense, top, name="dense_top")]
+    else:
+        stack = style.dense((*reversed(units), top))
     stack += [layers.Reshape((height, width, channels[-1]), name="reshape", dtype=style.dtype)]
     outputs = [*reversed(channels[:-1]), output_channels]
     for i, (n, small, large) in enumerate(zip(outputs, sizes[:0:-1], sizes[-2::-1])):
-        stack += _upwards(i, i == len(outputs) - 1, n, kernel, style, strides=2, padding="same")
+        last = i == len(outputs) - 1
+        if last and squares:
+            stack += [Conv2D(4 * n, 3, padding="same", name=f"conv_{i}", dtype=style.dtype)]
+            stack += [DepthToSpace(name="pixels", dtype=style.dtype)]
+        else:
+            stack += _upwards(i, last, n, kernel, style, strides=2, padding="same")
         excess = [(0, 2 * s - t) for s, t in zip(small, large)]
         if any(sum(e) for e in excess):
             stack += [layers.Cropping2D(excess, name=f"crop_{i}", dtype=style.dtype)]
@@ -90,6 +110,11 @@ def _upwards(i, last, channels, kernel, style, **settings):
 def conv_decoder(image_shape, output_channels, channels, units, style):
     """Return the mirror of `conv_encoder`."""
     return _upsampling_decoder(image_shape, output_channels, channels, units, style, kernel=4)
+
+
+def s2d_decoder(image_shape, output_channels, channels, units, style):
+    """Return the mirror of `s2d_encoder`."""
+    return _upsampling_decoder(image_shape, output_channels, channels, units, style, kernel=4, squares=True)
 
 
 def r0_decoder(image_shape, output_channels, channels, units, style):
@@ -145,6 +170,7 @@ def _by_colour(colour, grey):
 
 NETWORKS = {  # `rules.Network` lists the same names
     "conv": Architecture(conv_encoder, conv_decoder, _by_size(((64, 128, 256), (512,)), ((32, 64), (512,)))),
+    "s2d": Architecture(s2d_encoder, s2d_decoder, _by_size(((64, 128, 256), (512,)), ((32, 32), (512,)))),
     "r0": Architecture(r0_encoder, r0_decoder, _by_colour(((128, 64), (512, 256)), ((64, 64), (384, 192)))),
     "r1": Architecture(r1_encoder, r1_decoder, lambda _: ((6, 16), (250,))),
     "mlp": Architecture(mlp_encoder, mlp_decoder, lambda _: ((), (512, 256))),

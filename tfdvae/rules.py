@@ -14,21 +14,20 @@ from .errors import refusal, unknown
 from .forms import COUNT_LIMIT, parse_background, parse_corruption, parse_kl_schedule
 
 Model = Literal["ae", "dae", "vae", "dvae", "im_dvae", "classifier"]
-Network = Literal["conv", "r0", "r1", "mlp", "linear"]
+Network = Literal["conv", "s2d", "r0", "r1", "mlp", "linear"]
 Activation = Literal["relu", "leaky_relu"]
 Likelihood = Literal["bernoulli", "gaussian", "gaussian_fixed"]
 Prior = Literal["normal", "mixture", "vampprior"]
 PixelRange = Literal["unit", "signed", "real"]
 Resize = Literal["crop", "fit", "stretch"]
 Binarization = Literal["none", "threshold", "sample"]
-LearningRateSchedule = Literal["constant", "cosine", "cosine_hold", "staircase", "plateau"]
+LearningRateSchedule = Literal["constant", "linear", "cosine", "cosine_hold", "staircase", "plateau"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
 VARIATIONAL = ("vae", "dvae", "im_dvae")  # models with a posterior and a prior
 DENSE = ("mlp", "linear")  # networks without convolutions
 VARIANCE = "variance_"  # before a dataset's name
 OWN_IMAGES = ("folder:", "arrays:")  # before the path of a user's own images
-
 
 # Far beyond use: a larger value is a typo, or comes from a run folder that was made to fill the memory.
 WIDTH_LIMIT, LAYERS_LIMIT, SIDE_LIMIT = 2**20, 64, 2**14  # units, layers, pixels
@@ -108,6 +107,7 @@ SWITCH = Rule("True or False", lambda value: isinstance(value, bool))
 TEXT = Rule("a text", lambda value: isinstance(value, str))
 OWN = "or none for the network's own"
 WEIGHT = _number("a number from 0 to 1e9", lambda value: 0 <= value <= 1e9)
+SHARE = _number("a share of at least 0 and below 1", lambda value: 0 <= value < 1)
 POSITIVE = _number("a number from 1e-9 to 1e9", lambda value: 1e-9 <= value <= 1e9)
 CORRUPTION = _form(
     "gaussian:SIGMA, masking:FRACTION or salt_and_pepper:FRACTION, a SIGMA from 1e-9 to 1e9, a FRACTION from 1e-9 to 1", parse_corruption
@@ -146,13 +146,15 @@ RULES = {
     "label_weight": WEIGHT,
     "corruption": CORRUPTION,
     "gate": SWITCH,
-    "shift": _number("a share of at least 0 and below 1", lambda value: 0 <= value < 1),
+    "shift": SHARE,
     "blur": _number("0, or a number of pixels from 0.01 to 100", lambda value: value == 0 or 0.01 <= value <= 100),
     "flip": SWITCH,
     "epochs": _whole(1, COUNT_LIMIT),
     "batch_size": _whole(1, COUNT_LIMIT),
     "learning_rate": POSITIVE,
     "learning_rate_schedule": _choice(LearningRateSchedule),
+    "beta_2": SHARE,
+    "weight_decay": WEIGHT,
     "precision": _choice(Precision),
     "seed": _whole(0, COUNT_LIMIT),
     "run_dir": TEXT,
@@ -162,9 +164,8 @@ RULES = {
 def check_value(name, value, rule=None):
     """Raise InputError where a value cannot be that of a parameter; `rule` is for values that are no parameters of a run."""
     rule = rule or RULES[name]
-    expected = rule.expected if rule.is_kind(value) else rule.kind
     if not (rule.is_kind(value) and rule.holds(value)):
-        raise refusal(name, value, expected)
+        raise refusal(name, value, rule.expected if rule.is_kind(value) else rule.kind)
 
 
 # ---- parameters that must fit together; a rule applies wherever all the values that it reads are given

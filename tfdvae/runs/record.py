@@ -8,7 +8,7 @@ from ..version import FORMAT, __version__
 from . import files
 
 # Parameters that were added since format 1 -> the value that reproduces what runs did without them. Today's default may be another.
-ADDED = {"resize": "stretch", "background": "none"}
+ADDED = {"resize": "stretch", "background": "none", "beta_2": 0.999, "weight_decay": 0.0}
 
 
 def read_record(content, path):

@@ -20,6 +20,8 @@ def learning_rates(schedule, start, epochs, steps_per_epoch):
     rules.check({"learning_rate_schedule": schedule})
     if schedule in ("constant", "plateau"):
         return start
+    if schedule == "linear":
+        return keras.optimizers.schedules.PolynomialDecay(start, epochs * steps_per_epoch, end_learning_rate=0.0)
     if schedule == "cosine":
         return keras.optimizers.schedules.CosineDecay(start, epochs * steps_per_epoch)
     if schedule == "cosine_hold":
@@ -39,9 +41,17 @@ def make_deterministic(seed):
     tf.random.set_seed(seed + 1)  # with a 0 here, TensorFlow cannot shuffle a stream by a seed that is a tensor
 
 
-def compile_model(model, learning_rate):
-    """Give a model the optimizer that it is trained with; `learning_rate` is a number or a schedule."""
-    model.compile(optimizer=FusedAdam(learning_rate, name="adam"), jit_compile=False)
+def compile_model(model, learning_rate, beta_2=0.999, weight_decay=0.0):
+    """Give a model the optimizer that it is trained with.
+
+    Args:
+        model: of `tfdvae.models`.
+        learning_rate: a number or a schedule.
+        beta_2, weight_decay: as in `params.py`; the decay is that of Loshchilov & Hutter 2019 (AdamW).
+    """
+    optimizer = FusedAdam(learning_rate, beta_2=beta_2, weight_decay=weight_decay or None, name="adam")
+    optimizer.exclude_from_weight_decay([weight for weight in model.trainable_variables if weight.name != "kernel"])
+    model.compile(optimizer=optimizer, jit_compile=False)
     model.optimizer.build(model.trainable_variables)
 
 
@@ -52,7 +62,8 @@ def fit(model, dataset, run, params_dict, *, resume=False, callbacks=(), interru
         model: of `tfdvae.models`.
         dataset: of `tfdvae.data`.
         run: `Run` whose folder is there.
-        params_dict: epochs, batch_size, learning_rate, learning_rate_schedule, seed and flip, as in `params.py`; others are not read.
+        params_dict: epochs, batch_size, learning_rate, learning_rate_schedule, beta_2, weight_decay, seed and flip, as in `params.py`;
+            others are not read.
         resume: continue after the last epoch that the run finished, as if it had never stopped.
         callbacks: further Keras callbacks, called after those of this package.
         interrupts: `Interrupts` to look at after every step, or None.
@@ -70,7 +81,8 @@ def fit(model, dataset, run, params_dict, *, resume=False, callbacks=(), interru
     epochs, batch_size, seed = (params_dict[name] for name in ("epochs", "batch_size", "seed"))
     start, schedule = params_dict["learning_rate"], params_dict["learning_rate_schedule"]
     steps = dataset.steps_per_epoch(batch_size)
-    compile_model(model, learning_rates(schedule, start, epochs, steps))
+    adam = {name: params_dict[name] for name in ("beta_2", "weight_decay")}
+    compile_model(model, learning_rates(schedule, start, epochs, steps), **adam)
     history = restore(model, run) if resume else []
     done = len(history)
     if done >= epochs:

@@ -41,8 +41,8 @@ class Params:
     # ae (autoencoder), dae (denoising), vae, dvae (a vae and a dae trained jointly), im_dvae (a vae that sees corrupted images) or
     # classifier (a CNN that judges outputs)
     model: rules.Model = "dvae"
-    # conv (4x4 convolutions of stride 2), s2d (conv with squares of 2x2 pixels as its first positions, and residual dense layers), r0
-    # (5x5 convolutions and max-pooling, as in dojoteef/dvae), r1 (5x5 convolutions without padding), mlp (dense layers) or linear
+    # conv (4x4 convolutions of stride 2), s2d (conv with squares of 2x2 pixels as its first positions, and residual layers), r0 (5x5
+    # convolutions and max-pooling, as in dojoteef/dvae), r1 (5x5 convolutions without padding), mlp (dense layers) or linear
     network: rules.Network = "conv"
     # filters of each convolution of the encoder, mirrored in the decoder; none: the network's own for the image size
     channels: tuple[int, ...] = ()

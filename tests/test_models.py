@@ -186,6 +186,7 @@ def test_sample_weights_are_refused(images):
         {"model": "vae", "label_weight": 1.0},
         {"model": "vae", "network": "r0", "likelihood": "gaussian"},
         {"model": "dvae"},
+        {"model": "dvae", "network": "s2d"},
         {"model": "dvae", "share_encoder": False, "propagate": False, "network": "mlp", "channels": (), "likelihood": "gaussian_fixed"},
         {"model": "dae", "corruption": "salt_and_pepper:0.2"},
         {"model": "classifier", "shift": 0.1, "blur": 1.0},

@@ -51,7 +51,7 @@ def test_squares_of_pixels_become_one_position_and_back():
 
 
 def test_a_residual_block_adds_its_input_and_keeps_statistics_for_every_pass():
-    block = blocks.Residual(blocks.Style(passes=2).hidden(keras.layers.Dense, 4, name="dense"))
+    block = blocks.Style(passes=2).residual(keras.layers.Dense, 4, name="dense")
     x = np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)
     block.build(x.shape)
     dense, norm, _ = block.layers

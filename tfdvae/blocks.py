@@ -151,13 +151,17 @@ class Style:
         """Return dense layers, with their batch norm and activations."""
         return [part for i, n in enumerate(units) for part in self.hidden(layers.Dense, n, name=f"dense_{i}")]
 
+    def residual(self, kind, *sizes, name, **settings):
+        """Return a layer as `hidden` does, with its input added."""
+        return Residual(self.hidden(kind, *sizes, name=name, **settings), name=f"{name}_residual", dtype=self.dtype)
+
     def residual_dense(self, units):
-        """Return dense layers, with their batch norm and activations, each followed by another of its size whose output is added."""
-        stack = []
-        for i, n in enumerate(units):
-            stack += self.hidden(layers.Dense, n, name=f"dense_{i}")
-            stack += [Residual(self.hidden(layers.Dense, n, name=f"dense_{i}b"), name=f"residual_{i}", dtype=self.dtype)]
-        return stack
+        """Return what `dense` does, each layer followed by a residual one of its size."""
+        pairs = [
+            [*self.hidden(layers.Dense, n, name=f"dense_{i}"), self.residual(layers.Dense, n, name=f"dense_{i}b")]
+            for i, n in enumerate(units)
+        ]
+        return [layer for pair in pairs for layer in pair]
 
     def flatten(self):
         return layers.Flatten(name="flatten", dtype=self.dtype)

@@ -32,13 +32,15 @@ def conv_encoder(image_shape, channels, units, style):
 
 
 def s2d_encoder(image_shape, channels, units, style):
-    """Return squares of 2x2 pixels under a 3x3 convolution, 4x4 convolutions of stride 2, then pairs of dense layers, one residual.
+    """Return squares of 2x2 pixels, a 3x3 convolution, 4x4 convolutions of stride 2, a residual 3x3 one, and dense and residual layers.
 
-    A first convolution at every second position has as much to see as one at each, for a quarter of its positions.
+    A square of pixels is one position of four channels, so that the first convolution is a larger matrix product. The residual layers
+    make the network deeper where positions are few and operations fast.
     """
     stack = [SpaceToDepth(name="squares", dtype=style.dtype), *style.hidden(Conv2D, channels[0], 3, padding="same", name="conv_0")]
     for i, n in enumerate(channels[1:], 1):
         stack += style.hidden(Conv2D, n, 4, strides=2, padding="same", name=f"conv_{i}")
+    stack.append(style.residual(Conv2D, channels[-1], 3, padding="same", name="conv_top"))
     return [*stack, style.flatten(), *style.residual_dense(units)]
 
 
@@ -76,28 +78,23 @@ def linear_encoder(image_shape, channels, units, style):
     return [style.flatten()]
 
 
-def _upsampling_decoder(image_shape, output_channels, channels, units, style, kernel, squares=False):
-    """Return dense layers, then transposed convolutions of stride 2 that undo an encoder's halvings; `squares` is of `s2d_decoder`."""
+def _upsampling_decoder(image_shape, output_channels, channels, units, style, kernel):
+    """Return dense layers, then transposed convolutions of stride 2 that undo an encoder's halvings."""
     sizes = _halved(image_shape[:2], len(channels))
     height, width = sizes[-1]
-    top = height * width * channels[-1]
-    if squares:
-        stack = [*style.residual_dense(tuple(reversed(units))), *style.hidden(layers.Dense, top, name="dense_top")]
-    else:
-        stack = style.dense((*reversed(units), top))
+    stack = style.dense((*reversed(units), height * width * channels[-1]))
     stack += [layers.Reshape((height, width, channels[-1]), name="reshape", dtype=style.dtype)]
     outputs = [*reversed(channels[:-1]), output_channels]
     for i, (n, small, large) in enumerate(zip(outputs, sizes[:0:-1], sizes[-2::-1])):
-        last = i == len(outputs) - 1
-        if last and squares:
-            stack += [Conv2D(4 * n, 3, padding="same", name=f"conv_{i}", dtype=style.dtype)]
-            stack += [DepthToSpace(name="pixels", dtype=style.dtype)]
-        else:
-            stack += _upwards(i, last, n, kernel, style, strides=2, padding="same")
-        excess = [(0, 2 * s - t) for s, t in zip(small, large)]
-        if any(sum(e) for e in excess):
-            stack += [layers.Cropping2D(excess, name=f"crop_{i}", dtype=style.dtype)]
+        stack += _upwards(i, i == len(outputs) - 1, n, kernel, style, strides=2, padding="same")
+        stack += _cropped(i, small, large, style)
     return stack
+
+
+def _cropped(i, small, large, style):
+    """Return the layer that crops the double of a size to the size before its halving, or none where they are equal."""
+    excess = [(0, 2 * s - t) for s, t in zip(small, large)]
+    return [layers.Cropping2D(excess, name=f"crop_{i}", dtype=style.dtype)] if any(sum(e) for e in excess) else []
 
 
 def _upwards(i, last, channels, kernel, style, **settings):
@@ -114,7 +111,15 @@ def conv_decoder(image_shape, output_channels, channels, units, style):
 
 def s2d_decoder(image_shape, output_channels, channels, units, style):
     """Return the mirror of `s2d_encoder`."""
-    return _upsampling_decoder(image_shape, output_channels, channels, units, style, kernel=4, squares=True)
+    sizes = _halved(image_shape[:2], len(channels))
+    (height, width), last = sizes[-1], len(channels) - 1
+    stack = [*style.residual_dense(tuple(reversed(units))), *style.hidden(layers.Dense, height * width * channels[-1], name="dense_top")]
+    stack += [layers.Reshape((height, width, channels[-1]), name="reshape", dtype=style.dtype)]
+    stack += [style.residual(Conv2D, channels[-1], 3, padding="same", name="conv_top")]
+    for i, (n, small, large) in enumerate(zip(reversed(channels[:-1]), sizes[:0:-1], sizes[-2::-1])):
+        stack += style.hidden(Conv2DTranspose, n, 4, strides=2, padding="same", name=f"conv_{i}") + _cropped(i, small, large, style)
+    stack += [Conv2D(4 * output_channels, 3, padding="same", name=f"conv_{last}", dtype=style.dtype)]
+    return [*stack, DepthToSpace(name="pixels", dtype=style.dtype), *_cropped(last, sizes[1], sizes[0], style)]
 
 
 def r0_decoder(image_shape, output_channels, channels, units, style):

@@ -32,7 +32,7 @@ def conv_encoder(image_shape, channels, units, style):
 
 
 def s2d_encoder(image_shape, channels, units, style):
-    """Return squares of 2x2 pixels, a 3x3 convolution, 4x4 convolutions of stride 2, a residual 3x3 one, and dense and residual layers.
+    """Return squares of 2x2 pixels, a 3x3 convolution, 4x4 convolutions of stride 2, two residual 3x3 ones, and dense and residual layers.
 
     A square of pixels is one position of four channels, so that the first convolution is a larger matrix product. The residual layers
     make the network deeper where positions are few and operations fast.
@@ -40,8 +40,12 @@ def s2d_encoder(image_shape, channels, units, style):
     stack = [SpaceToDepth(name="squares", dtype=style.dtype), *style.hidden(Conv2D, channels[0], 3, padding="same", name="conv_0")]
     for i, n in enumerate(channels[1:], 1):
         stack += style.hidden(Conv2D, n, 4, strides=2, padding="same", name=f"conv_{i}")
-    stack.append(style.residual(Conv2D, channels[-1], 3, padding="same", name="conv_top"))
-    return [*stack, style.flatten(), *style.residual_dense(units)]
+    return [*stack, *_residual_pair(channels[-1], style), style.flatten(), *style.residual_dense(units)]
+
+
+def _residual_pair(channels, style):
+    """Return two residual 3x3 convolutions."""
+    return [style.residual(Conv2D, channels, 3, padding="same", name=f"conv_top_{part}") for part in "ab"]
 
 
 def r0_encoder(image_shape, channels, units, style):
@@ -115,7 +119,7 @@ def s2d_decoder(image_shape, output_channels, channels, units, style):
     (height, width), last = sizes[-1], len(channels) - 1
     stack = [*style.residual_dense(tuple(reversed(units))), *style.hidden(layers.Dense, height * width * channels[-1], name="dense_top")]
     stack += [layers.Reshape((height, width, channels[-1]), name="reshape", dtype=style.dtype)]
-    stack += [style.residual(Conv2D, channels[-1], 3, padding="same", name="conv_top")]
+    stack += _residual_pair(channels[-1], style)
     for i, (n, small, large) in enumerate(zip(reversed(channels[:-1]), sizes[:0:-1], sizes[-2::-1])):
         stack += style.hidden(Conv2DTranspose, n, 4, strides=2, padding="same", name=f"conv_{i}") + _cropped(i, small, large, style)
     stack += [Conv2D(4 * output_channels, 3, padding="same", name=f"conv_{last}", dtype=style.dtype)]

@@ -62,7 +62,7 @@ def main(
     if not started:
         with interrupts.deferred():  # it imports TensorFlow Datasets
             check_dataset(params_dict["dataset"])
-    name = preset if preset in parameters.PUBLISHED_PRESETS else ""  # several of them share dataset and model
+    name = preset if preset in parameters.FURTHER_PRESETS else ""  # several of them share dataset and model
     changed = [option for option in overrides if not named or params_dict[option] != getattr(chosen, option)]
     with claimed(params_dict | {"run_dir": run_dir}, name, changed) as run:
         if not started and not overwrite:

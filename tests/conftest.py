@@ -14,6 +14,8 @@ from PIL import Image
 
 ROOT = pathlib.Path(__file__).parent.parent
 LONGEST = ("test_faults.py", "test_scripts.py", "test_compare.py", "test_data.py")  # first, or one process ends long after the others
+FIT = {"epochs": 3, "flip": False, "batch_size": 500, "learning_rate": 1e-2, "learning_rate_schedule": "cosine", "seed": 3}
+FIT |= {"beta_2": 0.999, "weight_decay": 0.0}  # what `training.fit.fit` reads of the parameters
 
 
 def pytest_collection_modifyitems(items):

@@ -2,6 +2,7 @@
 
 import re
 
+import conftest
 import numpy as np
 import pytest
 from test_terminal import in_a_terminal, screen
@@ -14,8 +15,7 @@ from tfdvae.training import epochs
 from tfdvae.training import fit as training
 
 SMALL = {"image_shape": (8, 8, 1), "num_classes": 10, "channels": (4,), "hidden_units": (10,), "latent_dim": 3, "seed": 3}
-ADAM = {"beta_2": 0.999, "weight_decay": 0.0}
-FIT = {"epochs": 3, "flip": False, "batch_size": 500, "learning_rate": 1e-2, "learning_rate_schedule": "constant", "seed": 3} | ADAM
+FIT = conftest.FIT | {"learning_rate_schedule": "constant"}
 MODELS = {
     "ae": {"model": "ae"},
     "dae": {"model": "dae"},

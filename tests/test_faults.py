@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import ROOT
+from conftest import FIT, ROOT
 from kill_and_resume import digest, trials
 
 from tfdvae import data
@@ -26,8 +26,6 @@ from tfdvae.training import fit as training
 
 TINY = ("--channels", "4", "8", "--hidden-units", "16", "--batch-size", "256", "--latent-dim", "4")
 SMALL = {"channels": (4,), "hidden_units": (10,), "latent_dim": 3}
-ADAM = {"beta_2": 0.999, "weight_decay": 0.0}
-FIT = {"epochs": 3, "flip": False, "batch_size": 500, "learning_rate": 1e-2, "learning_rate_schedule": "cosine", "seed": 3} | ADAM
 
 
 def start(*words, cwd, script="train.py", **settings):

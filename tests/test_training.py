@@ -1,5 +1,6 @@
 import io
 
+import conftest
 import keras
 import numpy as np
 import pytest
@@ -15,8 +16,7 @@ from tfdvae.training import fit as training
 from tfdvae.training import run as training_run
 
 SMALL = {"channels": (4,), "hidden_units": (10,), "latent_dim": 3}
-ADAM = {"beta_2": 0.999, "weight_decay": 0.0}
-FIT = {"epochs": 4, "flip": False, "batch_size": 500, "learning_rate": 1e-2, "learning_rate_schedule": "cosine", "seed": 3} | ADAM
+FIT = conftest.FIT | {"epochs": 4}
 
 
 @pytest.fixture(scope="module")

@@ -157,11 +157,10 @@ class Style:
 
     def residual_dense(self, units):
         """Return what `dense` does, each layer followed by a residual one of its size."""
-        pairs = [
-            [*self.hidden(layers.Dense, n, name=f"dense_{i}"), self.residual(layers.Dense, n, name=f"dense_{i}b")]
-            for i, n in enumerate(units)
-        ]
-        return [layer for pair in pairs for layer in pair]
+        stack = []
+        for i, n in enumerate(units):
+            stack += [*self.hidden(layers.Dense, n, name=f"dense_{i}"), self.residual(layers.Dense, n, name=f"dense_{i}b")]
+        return stack
 
     def flatten(self):
         return layers.Flatten(name="flatten", dtype=self.dtype)

@@ -68,6 +68,18 @@ MNIST_5K_JUDGE = MNIST_5K_RUNS | {
 }
 MNIST_RUNS = DIGITS_RUNS | {"dataset": "mnist", "latent_dim": 50, "batch_size": 128, "learning_rate": 1e-2}
 MNIST_JUDGE = DIGITS_JUDGE | {"dataset": "mnist", "latent_dim": 50, "epochs": 10, "batch_size": 128, "learning_rate": 3e-3}
+MNIST_FAST_RUNS = MNIST_RUNS | {
+    "resize": "crop",
+    "background": "white",
+    "network": "s2d",
+    "channels": (32, 32),
+    "hidden_units": (512,),
+    "epochs": 8,
+    "learning_rate_schedule": "linear",
+    "beta_2": 0.95,
+    "weight_decay": 0.1,
+}
+MNIST_FAST_JUDGE = MNIST_JUDGE | {"resize": "crop", "background": "white", "beta_2": 0.999, "weight_decay": 0.0}
 CIFAR10_RUNS = DIGITS_RUNS | {"dataset": "cifar10", "latent_dim": 100, "flip": True, "epochs": 10, "learning_rate": 1e-3}
 CIFAR10_JUDGE = CIFAR10_RUNS | {
     "model": "classifier",
@@ -104,6 +116,18 @@ STUDIES = {
             "vae_beta0.7": ({"model": "vae", "kl_weight": 0.7}, 3),  # near a dvae's rate
         },
         curve=("vae_beta0.5", "vae_beta0.7", "vae"),
+    ),
+    "mnist_fast": Study(  # all of MNIST in an evening
+        params_dict=MNIST_FAST_RUNS,
+        judge_dict=MNIST_FAST_JUDGE,
+        variants={
+            "vae": ({"model": "vae"}, 3),
+            "dvae": ({"model": "dvae"}, 3),
+            "vae_beta0.5": ({"model": "vae", "kl_weight": 0.5}, 3),
+            "vae_beta0.7": ({"model": "vae", "kl_weight": 0.7}, 3),  # near a dvae's rate
+        },
+        curve=("vae_beta0.5", "vae_beta0.7", "vae"),
+        bounds=(Bound(500, 1_000, ("vae", "dvae"), 3),),
     ),
     "digits": Study(
         params_dict=DIGITS_RUNS,

@@ -303,7 +303,10 @@ def test_killed_it_goes_on_where_it_was(how, copy):
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["mnits"], "study: received 'mnits'; did you mean mnist? Expected one of mnist_5k, digits, mnist, mnist_short, cifar10"),
+        (
+            ["mnits"],
+            "study: received 'mnits'; did you mean mnist? Expected one of mnist_5k, mnist_fast, digits, mnist, mnist_short, cifar10",
+        ),
         (["digits", "mnist"], "study: received digits mnist; expected one study"),
         (["digits", "--result", "x"], "did you mean --results"),
         (["digits", "--report-only"], "study: digits has no finished run"),
@@ -368,7 +371,7 @@ def test_declared_studies_are_valid_and_alike():
     for name, study in studies.STUDIES.items():
         check_study(name, study)
         runs = study.runs()
-        assert len(set(runs)) == len(runs) and study.params_dict["dataset"] == name.removesuffix("_short")
+        assert len(set(runs)) == len(runs) and study.params_dict["dataset"] == name.removesuffix("_short").removesuffix("_fast")
         assert set(study.params_dict) == set(study.judge_dict) and set(study.params_dict) | set(ADDED) == set(rules.RULES), (
             "a study states every parameter of its time"
         )
@@ -381,7 +384,7 @@ def test_declared_studies_are_valid_and_alike():
     assert {mnist.run_dict(variant, 0)["kl_weight"] for variant in mnist.curve} >= {0.25, 0.5, 1.0, 2.0}
 
 
-@pytest.mark.parametrize("name", ["digits", "mnist", "mnist_short", "cifar10"])
+@pytest.mark.parametrize("name", ["mnist_5k", "digits", "mnist", "mnist_short", "cifar10"])
 def test_a_committed_study_is_finished_and_its_table_comes_out_as_committed(name, tmp_path, monkeypatch):
     """Whatever presets and defaults become; nothing is trained, and the table of runs comes out as it is committed."""
     no_training(monkeypatch)

@@ -19,6 +19,15 @@ from tfdvae.runs import Run
 ROOT = pathlib.Path(__file__).parent.parent
 PRECISIONS = ("float32", "bfloat16")
 TERMS = ("reconstruction", "kl", "neg_elbo")
+RECIPE = {  # stated, since the committed numbers are of it, whatever the preset becomes
+    "model": "vae",
+    "network": "conv",
+    "channels": "32 64",
+    "hidden-units": "512",
+    "learning-rate-schedule": "cosine",
+    "beta-2": "0.999",
+    "weight-decay": "0",
+}
 
 
 def run_dir(precision, seed):
@@ -26,8 +35,8 @@ def run_dir(precision, seed):
 
 
 def train(precision, seed, epochs):
-    settings = {"model": "vae", "precision": precision, "seed": seed, "epochs": epochs, "run-dir": run_dir(precision, seed)}
-    words = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
+    settings = RECIPE | {"precision": precision, "seed": seed, "epochs": epochs, "run-dir": run_dir(precision, seed)}
+    words = [word for name, value in settings.items() for word in (f"--{name}", *str(value).split())]
     subprocess.run([sys.executable, "train.py", "mnist", *words, "--resume"], cwd=ROOT, check=True)
 
 

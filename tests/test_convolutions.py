@@ -16,12 +16,12 @@ def without_gpu(monkeypatch):
     monkeypatch.setattr(convolutions.tf.config, "list_logical_devices", lambda kind: [])
 
 
-def results(layer, weights, images, upstream):
-    """Return a layer's outputs, and the gradients of its weights and of the images."""
+def results(layer, weights, images, upstream, **settings):
+    """Return a layer's outputs, and the gradients of its weights and of the images; the settings are arguments of the layer's call."""
     layer.set_weights(weights)
     with tf.GradientTape() as tape:
         tape.watch(images)
-        outputs = layer(images)
+        outputs = layer(images, **settings)
     return outputs, *tape.gradient(outputs, [*layer.trainable_variables, images], tf.cast(upstream, outputs.dtype))
 
 
@@ -49,6 +49,67 @@ def test_a_filter_gradient_by_hand():
     images = tf.constant([[1.0, 2.0], [3.0, 4.0]])[tf.newaxis, :, :, tf.newaxis]
     found = convolutions.filter_gradient(images, tf.fill((1, 1, 1, 1), 10.0), kernel_size=2, stride=2)
     np.testing.assert_array_equal(tf.squeeze(found), [[10.0, 20.0], [30.0, 40.0]])
+
+
+def test_doubled_by_hand():
+    # two positions side by side; the upper row of pixels has the kernel's row 1, the lower row its row 2, ten times as large
+    kernel = tf.constant(np.outer([5.0, 1.0, 10.0, 5.0], [1.0, 2.0, 3.0, 4.0])[:, :, None, None], tf.float32)
+    found = convolutions.doubled(tf.constant([1.0, 100.0], shape=(1, 1, 2, 1)), kernel)
+    row = np.array([2.0, 3.0 + 100.0, 4.0 + 200.0, 300.0])
+    np.testing.assert_array_equal(found[0, :, :, 0], [row, 10.0 * row])
+
+
+@pytest.mark.parametrize("filters", [1, 3, 8])
+@pytest.mark.parametrize("dtype, tolerance, compared", [("float32", 1e-5, 4), (BFLOAT16, 0.03, 1)])
+def test_outside_training_few_filters_give_the_outputs_and_gradients_of_keras(filters, dtype, tolerance, compared, monkeypatch):
+    """In bfloat16 the outputs alone are compared: a bias gradient is a sum of 840 numbers, which Keras' layers round in another order."""
+    draw = np.random.default_rng(0)
+    images = tf.constant(draw.normal(size=(3, 7, 10, 4)), tf.float32)
+    made = [place.Conv2DTranspose(filters, 4, strides=2, padding="same", dtype=dtype) for place in (convolutions, keras.layers)]
+    for layer in made:
+        layer.build(images.shape)
+    weights = [draw.normal(size=v.shape) for v in made[0].weights]
+    upstream = draw.normal(size=(3, 14, 20, filters))
+    expected = results(made[1], weights, images, upstream)
+    for one, two in zip(results(made[0], weights, images, upstream), expected):
+        np.testing.assert_array_equal(one.numpy(), two.numpy())  # as in training
+    monkeypatch.setattr(keras.layers.Conv2DTranspose, "call", None)  # not used below
+    for one, two in zip(results(made[0], weights, images, upstream, training=False)[:compared], expected):
+        assert one.shape == two.shape and one.dtype == two.dtype
+        one, two = (each.numpy().astype(np.float32) for each in (one, two))
+        np.testing.assert_allclose(one, two, atol=tolerance * np.abs(two).max())
+
+
+@pytest.mark.parametrize(
+    "settings, expected",
+    [
+        ({}, True),
+        ({"filters": 9}, False),
+        ({"kernel_size": 5}, False),
+        ({"strides": 1}, False),
+        ({"padding": "valid"}, False),
+        ({"output_padding": 0}, False),
+        ({"data_format": "channels_first"}, False),
+        ({"strides": 1, "dilation_rate": 2}, False),
+    ],
+)
+def test_which_transposed_convolutions_are_doubled(settings, expected, monkeypatch):
+    layer = convolutions.Conv2DTranspose(**{"filters": 8, "kernel_size": 4, "strides": 2, "padding": "same", **settings})
+    assert convolutions.doubles(layer) == expected
+    monkeypatch.setattr(convolutions.tf.config, "list_logical_devices", lambda kind: ["a GPU"])
+    assert not convolutions.doubles(layer)
+
+
+def test_a_decoder_doubles_outside_training_alone(monkeypatch):
+    model = build_model(image_shape=(8, 8, 1), model="vae", channels=(4, 16), hidden_units=(8,), latent_dim=2)
+    shapes = []
+    doubled = convolutions.doubled
+    monkeypatch.setattr(convolutions, "doubled", lambda images, kernel: shapes.append(kernel.shape) or doubled(images, kernel))
+    latents = tf.ones((3, 2))
+    model.decoder(latents, training=True)
+    assert not shapes
+    model.decoder(latents)
+    assert shapes == [(4, 4, 4, 16), (4, 4, 1, 4)]
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,15 @@ import types
 
 import numpy as np
 import pytest
+import scipy.special
 import scipy.stats
 import tensorflow as tf
 
 from tfdvae.build import build_model
 from tfdvae.evaluation import importance
+from tfdvae.kernels import convolutions
 from tfdvae.likelihoods import FixedGaussian
+from tfdvae.models.base import TEST_SEED
 from tfdvae.priors import StandardNormal
 
 SIGMA = 0.5
@@ -66,6 +69,50 @@ def test_parts_of_the_sum_make_the_whole(drawn, monkeypatch):
         monkeypatch.setattr(importance, "DECODED", decoded)
         found = importance.importance_bounds(linear_gaussian(1.0), [(images, images)], 100)
         assert found.mean() == pytest.approx(exact.mean(), abs=0.005)
+
+
+def normal_density(values, mean, log_variance):
+    return scipy.stats.norm(mean, np.exp(0.5 * log_variance)).logpdf(values).sum(axis=-1)
+
+
+def plain_bound(model, received, images, noise):
+    """Return the bound of one image, draw by draw, in double precision but for the networks, which Keras' operations compute."""
+    mean, log_variance = (values.numpy()[0].astype(float) for values in model.encode(received[np.newaxis]))
+    weights = []
+    for draw in noise:
+        latent = mean + np.exp(0.5 * log_variance) * draw
+        logits = model.output_of_latents(tf.constant(latent[np.newaxis], tf.float32)).numpy()[0].astype(float)
+        log_likelihood = scipy.stats.bernoulli(scipy.special.expit(logits)).logpmf(images).sum()
+        if isinstance(model.prior, StandardNormal):
+            log_prior = normal_density(latent, 0.0, 0.0)
+        else:
+            log_shares, *components = (values.numpy().astype(float) for values in model.prior.parameters(model.encode_for_prior))
+            log_prior = scipy.special.logsumexp(log_shares + normal_density(latent, *components))
+        weights.append(log_likelihood + log_prior - normal_density(latent, mean, log_variance))
+    return scipy.special.logsumexp(weights) - np.log(len(noise))
+
+
+@pytest.mark.parametrize("chosen", [{}, {"model": "vae"}, {"prior": "mixture"}, {"model": "vae", "prior": "vampprior"}])
+def test_the_bound_is_that_of_a_plain_computation_from_the_same_draws(chosen, images, monkeypatch):
+    """The draws of a part have the seed (TEST_SEED + 1 + batch, part). Committed bounds depend on them."""
+    settings = {"model": "dvae", "channels": (4, 8), "hidden_units": (8,), "latent_dim": 3, "prior_components": 4, **chosen}
+    model = build_model(image_shape=(5, 6, 1), **settings)
+    rng = np.random.default_rng(0)
+    for weight in model.weights:  # large weights, whose outputs vary from draw to draw
+        if "moving_variance" in weight.path:
+            weight.assign(rng.uniform(0.5, 1.5, weight.shape))
+        elif "moving_mean" in weight.path or "kernel" in weight.path:
+            weight.assign(rng.normal(scale=0.5 if "kernel" in weight.path else 0.2, size=weight.shape))
+    batches = [(tf.constant(part), tf.constant((part > 0.5).astype(np.float32))) for part in (images, images[:4])]
+    monkeypatch.setattr(importance, "DECODED", 15)  # 2 draws a part of 7 images, 3 of 4 images
+    found = importance.importance_bounds(model, batches, 5)
+    monkeypatch.setattr(convolutions, "FEW_FILTERS", 0)
+    expected = []
+    for index, ((received, binary), parts) in enumerate(zip(batches, ((2, 2, 1), (3, 2)))):
+        shapes = [(draws, len(binary), 3) for draws in parts]
+        noise = np.concatenate([tf.random.stateless_normal(shape, (TEST_SEED + 1 + index, i)) for i, shape in enumerate(shapes)])
+        expected += [plain_bound(model, received[i], binary[i].numpy(), noise[:, i]) for i in range(len(binary))]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("chosen", [{"model": "vae"}, {"model": "dvae", "prior": "mixture"}, {"model": "im_dvae", "prior": "vampprior"}])

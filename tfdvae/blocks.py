@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from .kernels.convolutions import Conv2DTranspose
 from .kernels.normalization import BatchNorm
 
 
@@ -120,7 +121,7 @@ class RandomBlur(layers.Layer):
         return {**super().get_config(), "sigma": self.sigma}
 
 
-TRAINING_LAYERS = (layers.Dropout, layers.RandomTranslation, RandomBlur)
+TRAINING_LAYERS = (layers.Dropout, layers.RandomTranslation, RandomBlur, Conv2DTranspose)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -390,3 +390,13 @@ def test_another_network_takes_its_own_sizes():
     assert (changed.channels, changed.hidden_units, changed.decoder_units) == ((), (), ())
     assert rules.override(PRESETS["mnist_5k"], network="mlp", hidden_units=(30,)).hidden_units == (30,)
     assert rules.override(PRESETS["mnist_5k"], network="conv", latent_dim=3).channels == (16, 32)
+
+
+def test_a_model_without_a_kl_drops_what_belongs_to_one():
+    """A preset's warm-up would be refused; one that is given is."""
+    preset = dataclasses.replace(PRESETS["cifar10"], prior="mixture")
+    changed = rules.override(preset, model="ae")
+    assert (preset.kl_schedule, changed.kl_schedule, changed.prior) == ("linear:2800", "constant", "normal")
+    assert rules.override(preset, model="dvae").kl_schedule == "linear:2800"
+    with pytest.raises(InputError, match="kl_schedule: received 'linear:3'; expected constant for model ae"):
+        rules.override(preset, model="ae", kl_schedule="linear:3")

@@ -203,11 +203,8 @@ def _pseudo_inputs_are_normalised_together(prior, prior_components):
 
 def _plateau_watches_a_loss_that_can_fall(learning_rate_schedule, kl_schedule):
     if learning_rate_schedule == "plateau" and kl_schedule != "constant":
-        raise refusal(
-            "learning_rate_schedule",
-            "plateau",
-            "another schedule: a kl_schedule raises the loss, and plateau would take that for no progress",
-        )
+        expected = "another schedule: a kl_schedule raises the loss, and plateau would take that for no progress"
+        raise refusal("learning_rate_schedule", "plateau", expected, "or add --kl-schedule constant")
 
 
 def _gates_multiply_a_corrupted_input(model, gate):
@@ -306,11 +303,14 @@ def plain(value):
 def override(params, **values):
     """Return a dataclass of parameters with some values replaced and all of them checked.
 
-    Another network takes its own sizes where none are given: those of the network before would not fit it.
+    Another network takes its own sizes where none are given: those of the network before would not fit it. Likewise a model without a KL
+    drops what belongs to one.
     """
     check_names(values)
     if values.get("network", params.network) != params.network:
         values = {"channels": (), "hidden_units": (), "decoder_units": ()} | values
+    if values.get("model", "vae") not in VARIATIONAL:
+        values = {"prior": "normal", "kl_schedule": "constant"} | values
     params = dataclasses.replace(params, **{name: plain(value) for name, value in values.items()})
     check(dataclasses.asdict(params))
     return params

@@ -10,6 +10,7 @@ import argparse
 import csv
 import json
 import pathlib
+import re
 import statistics
 import subprocess
 import sys
@@ -65,7 +66,7 @@ def run_epochs():
         watched, rows, last = psutil.Process(process.pid), [], None
         for line in process.stdout:
             now = time.monotonic()
-            if "val_loss" in line:  # the line that ends an epoch
+            if re.match(r" *\d+/\d+ ", line):  # the line that ends an epoch
                 if last is not None:
                     rows.append((len(rows) + 2, now - last, watched.memory_info().rss / 2**20))
                 last = now

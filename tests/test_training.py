@@ -116,6 +116,27 @@ def test_a_loss_that_is_not_finite_names_step_and_term(digits, tmp_path):
         training.fit(model, digits, Run(tmp_path), FIT)
 
 
+def scalars(folder):
+    """Return what a callback of TensorBoard wrote: (tag, step) -> value, of training and validation."""
+    found = {}
+    for path in sorted(folder.rglob("*tfevents*")):
+        for event in tf.compat.v1.train.summary_iterator(str(path)):
+            found |= {(path.parent.name, value.tag, event.step): tf.make_ndarray(value.tensor).item() for value in event.summary.value}
+    return found
+
+
+def test_tensorboard_has_the_terms_of_every_epoch_as_with_the_callback_of_keras(digits, tmp_path):
+    (tmp_path / "run").mkdir()
+    theirs = keras.callbacks.TensorBoard(tmp_path / "keras", write_graph=False)
+    run = Run(tmp_path / "run")
+    training.fit(build_model(image_shape=(8, 8, 1), model="vae", **SMALL), digits, run, FIT | {"epochs": 2}, callbacks=[theirs])
+    found = scalars(run.file(runs.TENSORBOARD))
+    assert found == scalars(tmp_path / "keras")
+    for row in run.read_history():
+        for part, prefix in (("train", ""), ("validation", "val_")):
+            assert found[part, "epoch_loss", row["epoch"] - 1] == pytest.approx(row[f"{prefix}loss"])
+
+
 def test_precision_that_is_named_is_kept():
     assert training_run.resolve_precision("float32") == "float32"
     assert training_run.resolve_precision("bfloat16") == "bfloat16"

@@ -1,4 +1,4 @@
-"""Keras callbacks: save every epoch, observe it, lower the learning rate, and stop."""
+"""Keras callbacks: save every epoch, observe it, write it for TensorBoard, lower the learning rate, and stop."""
 
 import math
 
@@ -112,6 +112,16 @@ class SaveEveryEpoch(keras.callbacks.Callback):
         if row["val_loss"] < lowest:
             save_best(self.run, values, row)
         self.run.write_history(self.history)
+
+
+class EpochsInTensorBoard(keras.callbacks.TensorBoard):
+    """Write the terms of every epoch. Keras' own also goes through the terms after every batch, for which it has no file then."""
+
+    def __init__(self, log_dir):
+        super().__init__(log_dir, write_graph=False, update_freq="epoch")
+
+    def on_train_batch_end(self, batch, logs=None):
+        pass
 
 
 class StopWhenAsked(keras.callbacks.Callback):

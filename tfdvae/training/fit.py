@@ -11,7 +11,7 @@ from ..interrupts import Interrupts
 from ..kernels.optimizer import FusedAdam
 from ..runs.checkpoint import save_best, state, weights
 from ..runs.folder import BEST, LAST, TENSORBOARD
-from .callbacks import ReduceOnPlateau, SaveEveryEpoch, StopAtNonFinite, StopWhenAsked, observer
+from .callbacks import EpochsInTensorBoard, ReduceOnPlateau, SaveEveryEpoch, StopAtNonFinite, StopWhenAsked, observer
 from .epochs import PrintEpochs, Table, is_neg_elbo
 
 
@@ -103,7 +103,7 @@ def fit(model, dataset, run, params_dict, *, resume=False, callbacks=(), interru
                 *([ReduceOnPlateau(history, start)] if schedule == "plateau" else []),
                 SaveEveryEpoch(run, history, observer(model, dataset, run)),
                 lines,
-                keras.callbacks.TensorBoard(run.file(TENSORBOARD), write_graph=False),
+                EpochsInTensorBoard(run.file(TENSORBOARD)),
                 StopWhenAsked(interrupts),
                 *callbacks,
             ],

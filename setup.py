@@ -52,6 +52,6 @@ setup(
     extras_require={
         "test": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100"],
         "dev": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "codespell[toml]>=2.4", "ruff"],
-        "bench": ["torch>=2.6", "psutil>=5.9"],
+        "bench": ["torch>=2.6", "pythae>=0.1.2", "psutil>=5.9"],
     },
 )

@@ -21,7 +21,7 @@ for _ in range(20):
     best = min(best, time.perf_counter() - began)
 print(2 * 2048**3 / best)
 """
-PACKAGES = ("tfdvae", "tensorflow", "keras", "torch", "numpy")
+PACKAGES = ("tfdvae", "tensorflow", "keras", "torch", "pythae", "numpy")
 
 
 def measured(script, *words, **environment):

@@ -15,7 +15,6 @@ sys.path.append(str(pathlib.Path(__file__).parent.parent / "benchmarks"))
 
 import stock_keras
 import throughput
-import time_to_quality
 
 SHAPE, CHANNELS, UNITS, LATENT = (8, 8, 3), (4, 6), (10,), 3
 
@@ -90,14 +89,3 @@ def test_the_pytorch_network_is_ours(model):
     with torch.no_grad():
         loss = float(theirs(torch.from_numpy(images.transpose(0, 3, 1, 2)), torch.zeros(6, LATENT)).mean())
     assert loss == pytest.approx(throughput.loss_without_noise(ours, tf.constant(images)), rel=1e-4)
-
-
-def test_time_to_quality_ends_at_the_target_or_the_limit(monkeypatch):
-    tiny = {"channels": (2, 2), "hidden_units": (4,), "latent_dim": 2, "batch_size": 500, "epochs": 3}
-    monkeypatch.setattr(time_to_quality, "TARGET", 0.0)
-    rows = time_to_quality.follow(tiny, 1e9, "digits")
-    assert [epoch for _, epoch, _ in rows] == [1, 2, 3]
-    assert [seconds for seconds, _, _ in rows] == sorted(seconds for seconds, _, _ in rows)
-    assert len(time_to_quality.follow(tiny, 0.0, "digits")) == 1
-    monkeypatch.setattr(time_to_quality, "TARGET", rows[0][2] + 1e-3)
-    assert len(time_to_quality.follow(tiny, 1e9, "digits")) == 1

@@ -35,7 +35,8 @@ from peers import RECIPES, Progress
 from quality_results import NAME, Results, draw, table
 
 ROOT = pathlib.Path(__file__).parent.parent
-PUBLISHED = {"network": "r0", "epochs": 250, "batch_size": 64, "learning_rate": 0.01, "learning_rate_schedule": "staircase"}
+ADAM = {"beta_2": 0.999, "weight_decay": 0.0}  # TensorFlow's own
+PUBLISHED = {"network": "r0", "epochs": 250, "batch_size": 64, "learning_rate": 0.01, "learning_rate_schedule": "staircase", **ADAM}
 PACKAGE = {"tfdvae": {"preset": "mnist_fast"}, "dojoteef/dvae": {"preset": "mnist", **PUBLISHED}}  # recipes in this package
 CORES = 2
 MODULES = {"pythae": ("torch", "pythae"), "pytorch_example": ("torch",)}  # of the extra bench

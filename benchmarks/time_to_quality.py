@@ -27,6 +27,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import sys
 
 import numpy as np
@@ -90,6 +91,7 @@ def main():
     missing = [name for recipe in options.recipes for name in MODULES.get(recipe, ()) if not importlib.util.find_spec(name)]
     if missing:
         parser.error(f"--recipes: {missing[0]} is not installed; run pip install -e '.[bench]', or name recipes that do not need it")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that `subprocess` ends the training, too
     run(options.recipes, options.limit_scale, options.output)
 
 

@@ -117,6 +117,7 @@ def draw(results, path):
     axes.set_xlabel("minutes of training, two cores", fontsize=12)
     axes.set_ylabel("validation −ELBO, nats", fontsize=12)
     axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
     axes.tick_params(labelsize=11)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=160)

@@ -2,6 +2,7 @@ import copy
 import dataclasses
 import functools
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -444,6 +445,20 @@ def test_a_folder_that_was_held_for_nothing_is_gone_again(tmp_path):
     with Run(tmp_path / "mine").locked():
         pass
     assert list((tmp_path / "mine").iterdir()) == []
+
+
+@pytest.mark.parametrize("made, taken", [("runs", False), ("runs/run", False), ("runs/run", True)])
+def test_a_signal_while_a_folder_is_made_leaves_none(made, taken, tmp_path, monkeypatch):
+    def interrupted(*args, **kwargs):
+        os.makedirs(tmp_path / made)
+        if taken:
+            (tmp_path / made / lock.LOCK).touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pathlib.Path, "mkdir", interrupted)
+    with pytest.raises(KeyboardInterrupt), Run(tmp_path / "runs" / "run").locked(new=True):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_revision_is_marked_where_code_differs_and_not_where_results_do(tmp_path, monkeypatch):

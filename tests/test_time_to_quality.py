@@ -191,6 +191,7 @@ def test_recipes_in_the_package_have_their_parameters(monkeypatch):
     for recipe in ("tfdvae", "dojoteef/dvae"):
         time_to_quality.train_recipe(recipe, 2, None, None)
     published = {"network": "r0", "epochs": 250, "batch_size": 64, "learning_rate": 0.01, "learning_rate_schedule": "staircase"}
+    published |= {"beta_2": 0.999, "weight_decay": 0.0}
     assert calls == [(2, {"preset": "mnist_fast"}), (2, {"preset": "mnist", **published})]
 
 

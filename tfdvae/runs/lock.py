@@ -41,6 +41,11 @@ def locked(folder, new, is_used):
         if new and isinstance(error, FileExistsError):
             raise
         raise InputError(f"run_dir: {folder} cannot be written ({error.strerror}); choose another with --run-dir.") from None
+    except BaseException:  # a signal came
+        if folder in made:
+            (folder / LOCK).unlink(missing_ok=True)
+        remove_empty(made)
+        raise
     try:
         with contextlib.suppress(OSError):
             since = time.strftime("%Y-%m-%d %H:%M:%S")
@@ -52,9 +57,14 @@ def locked(folder, new, is_used):
             if not is_used():
                 (folder / LOCK).unlink(missing_ok=True)
         lock.release()
+        remove_empty(made)
+
+
+def remove_empty(folders):
+    """Remove folders, each the parent of the one before, as far as they are empty."""
+    for path in folders:
         with contextlib.suppress(OSError):  # not empty, or gone
-            for path in made:
-                path.rmdir()
+            path.rmdir()
 
 
 def owner(folder):

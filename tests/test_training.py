@@ -109,6 +109,18 @@ def test_the_best_epoch_is_the_one_with_the_lowest_validation_loss(tmp_path):
     assert [row["val_loss"] for row in run.read_history()] == [3.0, 1.0, 2.0]
 
 
+def test_a_run_is_drawn_with_the_weights_of_its_best_epoch(digits, tmp_path, monkeypatch, capsys):
+    run, drawn = Run(tmp_path), []
+    model = build_model(image_shape=(8, 8, 1), model="vae", **SMALL)
+    training.fit(model, digits, run, FIT | {"epochs": 2})
+    model.head.bias.assign([9.0] * 6)  # as a last epoch that is not the best would leave them
+    monkeypatch.setattr(training_run, "draw_pictures", lambda run, model, *_: drawn.append(checkpoint.arrays(checkpoint.weights(model))))
+    training_run.finish(run, model, digits, SMALL)
+    best, epoch, loss = run.read_best()
+    assert f"(best epoch {epoch}, validation loss {loss:.3f})" in capsys.readouterr().out
+    assert drawn[0].keys() == best.keys() and all(np.array_equal(drawn[0][name], best[name]) for name in best)
+
+
 def test_a_loss_that_is_not_finite_names_step_and_term(digits, tmp_path):
     model = build_model(image_shape=(8, 8, 1), model="vae", **SMALL)
     model.head.bias.assign([200.0] * 6)  # exp(200) overflows float32

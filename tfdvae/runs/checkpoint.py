@@ -38,6 +38,15 @@ def save_best(run, values, row):
     run.write_weights(BEST, own, epoch=row["epoch"], val_loss=row["val_loss"])
 
 
+def restore_best(model, run):
+    """Give a model the weights of its run's best epoch; return that epoch's number and validation loss. Raises as `Run.read_weights`."""
+    variables = weights(model)
+    values, epoch, loss = run.read_best(variables)
+    for path, variable in variables.items():
+        variable.assign(values[path])
+    return epoch, loss
+
+
 def model_arguments(params_dict, precision):
     """Return the arguments of `build_model` among a run's parameters, in the precision that the run resolved."""
     return {name: value for name, value in params_dict.items() if name in MODEL_PARAMETERS} | {"precision": precision}

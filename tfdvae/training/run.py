@@ -7,7 +7,7 @@ from .. import data, rules
 from ..build import build_model
 from ..errors import InputError, counted, printable
 from ..evaluation import posterior
-from ..runs.checkpoint import check_size, load_model, model_arguments
+from ..runs.checkpoint import check_size, model_arguments, restore_best
 from ..runs.files import remove_temporaries
 from ..runs.folder import LAST, PREVIOUS
 from ..runs.origin import origin
@@ -78,13 +78,13 @@ def train(
 
 
 def finish(run, model, dataset, params_dict):
-    """Draw a finished run, and print the warnings about it and its best epoch."""
+    """Draw a finished run, and print the warnings about it and its best epoch, whose weights the model then has."""
+    epoch, loss = restore_best(model, run)
     print("Drawing the pictures:", flush=True)
     with names_as_they_come() as announce:
-        draw_pictures(run, load_model(run) if model.reconstructs else None, dataset, params_dict, announce)
+        draw_pictures(run, model if model.reconstructs else None, dataset, params_dict, announce)
     if model.generates:
         warn_of_posterior(run, dataset, params_dict)
-    _, epoch, loss = run.read_best()
     print(f"Done: {run} (best epoch {epoch}, validation loss {loss:.3f}).")
 
 

@@ -310,7 +310,7 @@ def test_a_model_that_a_user_added_has_its_own_name():
 def test_every_picture_is_announced_before_it_is_written(tmp_path):
     run, dataset = Run(tmp_path), data.load_dataset("digits")
     model = build_model(model="dvae", **(SMALL | {"image_shape": (8, 8, 1), "latent_dim": 2}))
-    progress.write_frame(run, 1, model, progress.shown_images(dataset), "unit")
+    progress.frame_writer(run, model, progress.shown_images(dataset), "unit")(1)
     row = {
         name: 1.0 for name in ("epoch", "active_units", "kl_0", *(f"posterior_{a}_{b}" for a in ("mean", "std") for b in ("min", "max")))
     }

@@ -68,15 +68,17 @@ def observer(model, dataset, run):
 
     It is called before the state is saved. A process that is killed in between observes the epoch again, with the same result.
     """
-    shown = progress.shown_images(dataset) if model.reconstructs else None
+    write_frame = None
+    if model.reconstructs:
+        write_frame = progress.frame_writer(run, model, progress.shown_images(dataset), dataset.pixel_range)
     validation = dataset.validation(posterior.BATCH)  # made once, since TensorFlow keeps some memory for every pipeline
 
     def observe(row):
         row["learning_rate"] = float(model.optimizer.learning_rate)
         if model.generates:
             row |= posterior.posterior_statistics(*posterior.posteriors(model, validation))
-        if model.reconstructs:
-            progress.write_frame(run, row["epoch"], model, shown, dataset.pixel_range)
+        if write_frame:
+            write_frame(row["epoch"])
 
     return observe
 

@@ -30,10 +30,8 @@ def parts_of(preset):
     import_tensorflow()
     import keras
 
-    from tfdvae.evaluation import posterior
     from tfdvae.models.base import Model
-    from tfdvae.runs import Run
-    from tfdvae.training import callbacks, progress, run
+    from tfdvae.training import callbacks, run
 
     class Steps(keras.callbacks.Callback):
         """Collect the seconds of every step."""
@@ -49,10 +47,7 @@ def parts_of(preset):
 
     parts, steps = {}, Steps()
     timed(parts, "validation", Model, "evaluate")
-    timed(parts, "state", Run, "write_state")
-    timed(parts, "best weights", callbacks, "save_best")
-    timed(parts, "frames", progress, "write_frame")
-    timed(parts, "posteriors", posterior, "posteriors")
+    timed(parts, "ends of epochs", callbacks.SaveEveryEpoch, "on_epoch_end")  # state, best weights, posteriors, frame
     timed(parts, "pictures", run, "draw_pictures")
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
@@ -91,7 +86,7 @@ def main():
         seconds = statistics.median(found[part] for found in rounds)
         share = statistics.median(found[part] / found["all"] for found in rounds)
         rows.append((part, f"{seconds:.2f}", f"{share:.3f}"))
-        print(f"{part:>12} {seconds:7.2f} s {100 * share:5.1f} %")
+        print(f"{part:>14} {seconds:7.2f} s {100 * share:5.1f} %")
     options.output.mkdir(parents=True, exist_ok=True)
     with open(options.output / "run_parts.csv", "w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

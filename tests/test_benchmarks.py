@@ -13,6 +13,7 @@ from tfdvae.build import build_model
 
 sys.path.append(str(pathlib.Path(__file__).parent.parent / "benchmarks"))
 
+import bounds
 import stock_keras
 import throughput
 
@@ -89,3 +90,8 @@ def test_the_pytorch_network_is_ours(model):
     with torch.no_grad():
         loss = float(theirs(torch.from_numpy(images.transpose(0, 3, 1, 2)), torch.zeros(6, LATENT)).mean())
     assert loss == pytest.approx(throughput.loss_without_noise(ours, tf.constant(images)), rel=1e-4)
+
+
+def test_operations_of_a_bound():
+    decoder = 16 * (6_272 + 100_352) + 1_605_632 + 25_600  # multiply-adds of its convolutions, the layer before them, and its first layer
+    assert bounds.operations(1) == 2 * 50_000 * decoder == bounds.operations(3) / 3

@@ -309,7 +309,7 @@ def override(params, **values):
     check_names(values)
     if values.get("network", params.network) != params.network:
         values = {"channels": (), "hidden_units": (), "decoder_units": ()} | values
-    if values.get("model", "vae") not in VARIATIONAL:
+    if "model" in values and values["model"] not in VARIATIONAL:
         values = {"prior": "normal", "kl_schedule": "constant"} | values
     params = dataclasses.replace(params, **{name: plain(value) for name, value in values.items()})
     check(dataclasses.asdict(params))

@@ -38,12 +38,17 @@ def save_best(run, values, row):
     run.write_weights(BEST, own, epoch=row["epoch"], val_loss=row["val_loss"])
 
 
+def assign(variables, values):
+    """Give variables (name -> variable) their values (name -> array)."""
+    for name, variable in variables.items():
+        variable.assign(values[name])
+
+
 def restore_best(model, run):
     """Give a model the weights of its run's best epoch; return that epoch's number and validation loss. Raises as `Run.read_weights`."""
     variables = weights(model)
     values, epoch, loss = run.read_best(variables)
-    for path, variable in variables.items():
-        variable.assign(values[path])
+    assign(variables, values)
     return epoch, loss
 
 
@@ -85,19 +90,18 @@ def load_model(run_dir, which="best"):
         raise InputError(f"weights: received {which!r}; expected best or last.")
     run = Run(run_dir)
     record = run.read_record()
-    names, prefix = ([BEST], "") if which == "best" else ([LAST, PREVIOUS], "model/")
+    names = [BEST] if which == "best" else [LAST, PREVIOUS]
     if not any(run.file(name).exists() for name in names):
         raise InputError(f"checkpoint: {run} has no {names[0]}; its training had not finished an epoch, so train it again.")
     check_size(run, record, names)
     model = build_from_record(record)
-    expected = {prefix + path: variable for path, variable in weights(model).items()}
     if which == "best":
-        values, *_ = run.read_best(expected)
+        restore_best(model, run)
     else:
-        values, history, source = run.read_state(expected, prefix)
+        expected = {f"model/{path}": variable for path, variable in weights(model).items()}
+        values, history, source = run.read_state(expected, "model/")
+        assign(expected, values)
         if source != LAST:
             print(f"Note: {run.file(LAST)} is missing or damaged; these are the weights of epoch {len(history)}, from the state before it.")
-    for path, variable in expected.items():
-        variable.assign(values[path])
     model.preparation, model.binarize = preparation_of(record["params"]), record["params"]["binarize"]  # for `tfdvae.read_images`
     return model

@@ -9,7 +9,7 @@ from .. import rules
 from ..errors import InputError
 from ..interrupts import Interrupts
 from ..kernels.optimizer import FusedAdam
-from ..runs.checkpoint import save_best, state, weights
+from ..runs.checkpoint import assign, save_best, state, weights
 from ..runs.folder import BEST, LAST, TENSORBOARD
 from .callbacks import EpochsInTensorBoard, ReduceOnPlateau, SaveEveryEpoch, StopAtNonFinite, StopWhenAsked, observer
 from .epochs import PrintEpochs, Table, is_neg_elbo
@@ -148,7 +148,6 @@ def restore(model, run):
                 "missing, damaged or of another epoch; put it back, or train the run again with --overwrite."
             )
         save_best(run, values, best)
-    for name, variable in variables.items():
-        variable.assign(values[name])
+    assign(variables, values)
     run.write_history(history)
     return history

@@ -13,6 +13,7 @@ import sys
 import time
 
 from machine import matrix_rate, measured
+from throughput import multiply_adds
 
 ROOT = pathlib.Path(__file__).parent.parent
 IMAGES, SAMPLES, LATENT_DIM, UNITS, CHANNELS = 100, 500, 50, 512, (32, 64)
@@ -21,8 +22,7 @@ MODELS = {"vae": 1, "dvae": 3}  # model -> networks that a sample passes through
 
 def operations(networks):
     """Return the floating-point operations of one bound of `IMAGES`: two a multiply-add, in convolutions and dense layers."""
-    first, second = CHANNELS
-    network = 16 * (14 * 14 * first + 7 * 7 * first * second) + 7 * 7 * second * UNITS + LATENT_DIM * UNITS
+    network = multiply_adds(28, 1, CHANNELS, UNITS) + LATENT_DIM * UNITS
     return 2 * IMAGES * SAMPLES * networks * network
 
 

@@ -7,7 +7,6 @@ with all that it saves.
 """
 
 import argparse
-import csv
 import json
 import pathlib
 import re
@@ -19,7 +18,7 @@ import time
 
 import matplotlib.figure
 import psutil
-from machine import measured
+from machine import measured, write_csv
 
 ROOT = pathlib.Path(__file__).parent.parent
 SIZES = (1_000, 3_000, 10_000, 30_000, 59_000)  # of MNIST's 60,000; the rest is held out
@@ -88,22 +87,15 @@ def main():
             print(f"{size:,} images: {found[size][-1]:.0f} microseconds an image", flush=True)
     options.output.mkdir(parents=True, exist_ok=True)
     sizes = [(size, f"{value:.1f}") for size in SIZES for value in found[size]]
-    write(options.output / "growth_size.csv", ("images", "microseconds_per_image"), sizes)
+    write_csv(options.output / "growth_size.csv", ("images", "microseconds_per_image"), sizes)
     epochs = run_epochs()
     rows = [(epoch, f"{seconds:.3f}", f"{mib:.1f}") for epoch, seconds, mib in epochs]
-    write(options.output / "growth_epochs.csv", ("epoch", "seconds", "mib"), rows)
+    write_csv(options.output / "growth_epochs.csv", ("epoch", "seconds", "mib"), rows)
     half = len(epochs) // 2
     for name, column in (("seconds an epoch", 1), ("MiB", 2)):
         first, second = (statistics.median(row[column] for row in part) for part in (epochs[:half], epochs[half:]))
         print(f"{EPOCHS} epochs of digits: {name} {first:.2f} in the first half, {second:.2f} in the second (medians)")
     draw(found, epochs, options.output / "growth.png")
-
-
-def write(path, header, rows):
-    with open(path, "w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
 
 
 def draw(found, epochs, path):

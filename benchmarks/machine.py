@@ -1,5 +1,6 @@
 """What the benchmarks share: processes of their own for what is measured, and what numbers depend on."""
 
+import csv
 import importlib.metadata
 import json
 import os
@@ -36,6 +37,14 @@ def measured(script, *words, **environment):
     if done.returncode:
         raise RuntimeError(f"{' '.join(map(str, words))} failed:\n{done.stderr[-2000:]}")
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def write_csv(path, header, rows):
+    """Write rows of values, and a header above them."""
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
 
 
 def matrix_rate(precision):

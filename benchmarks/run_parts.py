@@ -8,7 +8,6 @@ median step; the first step of a process, which is traced, takes longer, and the
 
 import argparse
 import contextlib
-import csv
 import functools
 import json
 import pathlib
@@ -17,7 +16,7 @@ import sys
 import tempfile
 import time
 
-from machine import measured
+from machine import measured, write_csv
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -88,10 +87,7 @@ def main():
         rows.append((part, f"{seconds:.2f}", f"{share:.3f}"))
         print(f"{part:>14} {seconds:7.2f} s {100 * share:5.1f} %")
     options.output.mkdir(parents=True, exist_ok=True)
-    with open(options.output / "run_parts.csv", "w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("part", "seconds", "share"))
-        writer.writerows(rows)
+    write_csv(options.output / "run_parts.csv", ("part", "seconds", "share"), rows)
 
 
 if __name__ == "__main__":

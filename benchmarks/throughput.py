@@ -232,16 +232,21 @@ def training_operations(dataset, model):
     """Return the floating-point operations that one training step needs for one image: two a multiply-add, three passes."""
     channels, units, latent_dim = NETWORKS[dataset]
     side, inputs = (28, 1) if dataset == "mnist" else (32, 3)
+    network = multiply_adds(side, inputs, channels, units[0])
+    total = 2 * network + 3 * latent_dim * units[0]  # two heads, and one layer after the latent
+    if model == "dvae":
+        total += 2 * network + units[0] ** 2
+    return 6 * total
+
+
+def multiply_adds(side, inputs, channels, units):
+    """Return the multiply-adds of an encoder for one image, or of its mirror: 4x4 convolutions of stride 2, and a dense layer."""
     convolutions = 0
     for n in channels:
         side //= 2
         convolutions += 16 * inputs * n * side * side
         inputs = n
-    dense = side * side * channels[-1] * units[0]
-    total = 2 * (convolutions + dense) + 3 * latent_dim * units[0]  # two heads, and one layer after the latent
-    if model == "dvae":
-        total += 2 * (convolutions + dense) + units[0] ** 2
-    return 6 * total
+    return convolutions + side * side * inputs * units
 
 
 def main():

@@ -74,7 +74,7 @@ MNIST_FAST_RUNS = MNIST_RUNS | {
     "network": "s2d",
     "channels": (32, 32),
     "hidden_units": (512,),
-    "epochs": 8,
+    "epochs": 9,
     "learning_rate_schedule": "linear",
     "beta_2": 0.95,
     "weight_decay": 0.1,

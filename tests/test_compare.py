@@ -384,7 +384,7 @@ def test_declared_studies_are_valid_and_alike():
     assert {mnist.run_dict(variant, 0)["kl_weight"] for variant in mnist.curve} >= {0.25, 0.5, 1.0, 2.0}
 
 
-@pytest.mark.parametrize("name", ["mnist_5k", "digits", "mnist", "mnist_short", "cifar10"])
+@pytest.mark.parametrize("name", ["mnist_5k", "mnist_fast", "digits", "mnist", "mnist_short", "cifar10"])
 def test_a_committed_study_is_finished_and_its_table_comes_out_as_committed(name, tmp_path, monkeypatch):
     """Whatever presets and defaults become; nothing is trained, and the table of runs comes out as it is committed."""
     no_training(monkeypatch)

@@ -147,7 +147,7 @@ MNIST = Params(  # what another value costs is measured with 8 epochs of a VAE: 
     beta_2=0.95,  # 0.999 is 0.6 nats behind
     weight_decay=0.1,  # none is 0.4 nats behind
 )
-MNIST_FAST = dataclasses.replace(MNIST, epochs=9)  # 8 leave one seed of three in float32 above 95.15 nats of validation -ELBO
+MNIST_FAST = dataclasses.replace(MNIST, epochs=9)  # 8 leave a seed in float32 above 95.15 nats of validation -ELBO
 MNIST_CLASSIFIER = Params(dataset="mnist", model="classifier", epochs=10, batch_size=128, learning_rate=3e-3, shift=0.1)
 CIFAR10 = Params(
     dataset="cifar10",

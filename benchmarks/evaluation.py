@@ -10,29 +10,25 @@ import json
 import pathlib
 import statistics
 import sys
-import time
 
 from machine import measured
+from throughput import evaluation_seconds
 
 ROOT = pathlib.Path(__file__).parent.parent
 MODELS = ("vae", "dvae")
 NETWORKS = ("conv", "s2d")
 
 
-def seconds_of_evaluation(network, model):
-    """Return the seconds of one evaluation in this process."""
+def first_evaluation(network, model):
+    """Return the seconds of the first evaluation in this process."""
     from tfdvae.startup import import_tensorflow
 
     import_tensorflow()
     from tfdvae import data
     from tfdvae.build import build_model
-    from tfdvae.evaluation import terms
 
     dataset = data.load_dataset("mnist")
-    built = build_model(model=model, network=network, image_shape=dataset.image_shape, latent_dim=50)
-    began = time.perf_counter()
-    terms.evaluate_model(built, dataset.test(terms.BATCH))
-    return time.perf_counter() - began
+    return evaluation_seconds(build_model(model=model, network=network, image_shape=dataset.image_shape, latent_dim=50), dataset)
 
 
 def main():
@@ -51,6 +47,6 @@ def main():
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--measure"]:
         sys.path.insert(0, str(ROOT))
-        print(json.dumps(seconds_of_evaluation(*sys.argv[2:])))
+        print(json.dumps(first_evaluation(*sys.argv[2:])))
     else:
         main()
